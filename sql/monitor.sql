@@ -1,0 +1,32 @@
+-- name: list_sitters
+-- The attempts of a slot by registration, of at most 2,000, with the last save, what is held and what the end was.
+SELECT a.attempt_id, c.registration, c.name, a.state, a.started_at, a.deadline, a.ended_at, a.grant_s, a.takeovers_left,
+  a.epoch, h.last_save, h.saved, q.kept, u.answered, u.ended_by, u.digest
+FROM attempt a
+JOIN candidate c ON c.district_id = a.district_id AND c.candidate_id = a.candidate_id
+CROSS JOIN LATERAL (
+  SELECT max(p.arrived_at) AS last_save, count(*)::int AS saved FROM answer p
+  WHERE p.district_id = a.district_id AND p.exam_day = :day AND p.attempt_id = a.attempt_id
+) h
+CROSS JOIN LATERAL (
+  SELECT count(*)::int AS kept FROM quarantine k
+  WHERE k.district_id = a.district_id AND k.exam_day = :day AND k.attempt_id = a.attempt_id
+) q
+LEFT JOIN submission u ON u.district_id = a.district_id AND u.exam_day = :day AND u.attempt_id = a.attempt_id
+WHERE a.district_id = :district_id AND a.exam_day = :day AND a.slot_id = :slot_id
+ORDER BY c.registration
+LIMIT 2000
+
+-- name: count_sitters
+-- How many are booked into a slot, and its attempts by state.
+SELECT s.booked,
+  count(a.attempt_id) FILTER (WHERE a.state = 'prepared') AS prepared,
+  count(a.attempt_id) FILTER (WHERE a.state = 'started') AS started,
+  count(a.attempt_id) FILTER (WHERE a.state = 'submitted') AS submitted,
+  count(a.attempt_id) FILTER (WHERE a.state = 'sealed') AS sealed,
+  count(a.attempt_id) FILTER (WHERE a.state = 'graded') AS graded,
+  count(a.attempt_id) FILTER (WHERE a.state = 'released') AS released
+FROM slot s
+LEFT JOIN attempt a ON a.district_id = :district_id AND a.exam_day = :day AND a.slot_id = :slot_id
+WHERE s.district_id = :district_id AND s.slot_id = :slot_id
+GROUP BY s.slot_id
