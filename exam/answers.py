@@ -1,0 +1,229 @@
+"""The answer log: what a candidate answered, append-only, acknowledged after its commit and never before.
+
+The save path, top to bottom: `exam.web.candidate.save` checks and decodes, `AnswerLog.save` puts the request into the
+round that is forming, `_round` writes a round in one statement, `_look_again` says what became of the rows that were
+not taken. Nothing is judged here by a clock of ours: the statement compares the database's time, less the age that the
+request has reached on its way, with the deadline in the attempt's row, and holds that row while it does.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+
+from exam.db import BAD_DATA, Again, Database, Group, Row, Stuck, load
+from exam.errors import Conflict, Gap, Malformed, NotStarted, TooManyKept, Unavailable, UnknownEpoch
+from exam.metrics import Metrics
+
+save_answers, look_again, final_answers, watermark_of, count_kept, list_quarantine = load(
+    "answers", "save_answers", "look_again", "final_answers", "watermark_of", "count_kept", "list_quarantine"
+)
+
+log = logging.getLogger("exam.answers")
+
+MOST_KEPT: Final = 2000
+"""Rows of one attempt in quarantine: enough for every honest cause, a bound for the others."""
+OLDEST: Final = 30.0
+"""Seconds: nobody can claim to have been under way for longer inside the service."""
+SICK_SECONDS: Final = 30.0
+"""For how long a district that could not be written keeps a lane of its own."""
+
+Verdict = tuple[int, str]
+
+
+class Line(msgspec.Struct, frozen=True, array_like=True):
+    """One event: the state of one item. `response` is canonical JSON, `client_ms` evidence and never judged."""
+
+    seq: int
+    item: int
+    response: str
+    flag: bool
+    client_ms: int
+
+
+class Save(msgspec.Struct, frozen=True):
+    """The lines of one request, consecutive; `stamp` is the Unix time at which the load balancer had it complete."""
+
+    district_id: int
+    exam_day: dt.date
+    attempt_id: int
+    epoch: int
+    lines: list[Line]
+    stamp: float
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What is durable now: everything up to `watermark`; `kept` rows (seq, reason) are held but do not count."""
+
+    watermark: int
+    deadline: dt.datetime
+    kept: list[Verdict]
+
+
+def age_of(stamp: float) -> float:
+    """Seconds from the stamp to now, within 0 and OLDEST."""
+    return min(max(time.time() - stamp, 0.0), OLDEST)
+
+
+class AnswerLog:
+    """Group commit of answers, one for each worker. A stuck district gets a lane of its own until it is well."""
+
+    def __init__(self, db: Database, metrics: Metrics) -> None:
+        self._db = db
+        self._metrics = metrics
+        self._lane = self._new_lane()
+        self._sick: dict[int, tuple[Group[Save, Saved], float]] = {}
+
+    def _new_lane(self) -> Group[Save, Saved]:
+        return Group(self._round, key=lambda save: save.attempt_id)
+
+    def __len__(self) -> int:
+        return len(self._lane) + sum(len(lane) for lane, _ in self._sick.values())
+
+    async def save(self, save: Save) -> Saved:
+        """Writes the lines of one request; returns once they are committed.
+
+        Raises Gap, Conflict, NotStarted, UnknownEpoch, or TooManyKept, and Unavailable where it could not
+        be found out: then nothing was acknowledged and the same request may be sent again.
+        """
+        lane = self._lane
+        if save.district_id in self._sick:
+            lane, until = self._sick[save.district_id]
+            if time.monotonic() > until and not lane:
+                del self._sick[save.district_id]
+                lane = self._lane
+        return await lane.add(save)
+
+    async def drain(self) -> None:
+        """Waits until every request that was accepted has been answered."""
+        await asyncio.gather(self._lane.drain(), *(lane.drain() for lane, _ in self._sick.values()))
+
+    # One round ------------------------------------------------------------------------------------------------
+
+    async def _round(self, saves: list[Save]) -> list[Saved | BaseException | Again]:
+        days = {save.exam_day for save in saves}
+        if len(days) > 1:  # the day is a plain parameter, so that only its partitions are opened
+            return await self._split(saves, lambda save: save.exam_day)
+        try:
+            return await self._write(saves)
+        except Stuck as stuck:
+            if len({save.district_id for save in saves}) > 1:
+                log.warning("a round of several districts is stuck (%s); trying each alone", stuck.why)
+                return await self._split(saves, lambda save: save.district_id)
+            district = saves[0].district_id
+            log.warning("district %s is stuck (%s); it gets a lane of its own", district, stuck.why)
+            known = self._sick.get(district)
+            self._sick[district] = (known[0] if known else self._new_lane(), time.monotonic() + SICK_SECONDS)
+            return [Unavailable() for _ in saves]
+        except BAD_DATA as bad:
+            if len(saves) == 1:  # everything was checked before; what is left is a defect, and it fails alone
+                log.error("a request could not be written: %s", type(bad).__name__)
+                return [Malformed()]
+            half = len(saves) // 2
+            return [*await self._round(saves[:half]), *await self._round(saves[half:])]
+
+    async def _split(self, saves: list[Save], by: Any) -> list[Saved | BaseException | Again]:
+        outcomes: dict[int, Saved | BaseException | Again] = {}
+        groups: dict[object, list[tuple[int, Save]]] = defaultdict(list)
+        for index, save in enumerate(saves):
+            groups[by(save)].append((index, save))
+        for group in groups.values():
+            try:
+                found = await self._round([save for _, save in group])
+            except Exception as failure:
+                found = [failure] * len(group)
+            outcomes.update(zip((index for index, _ in group), found, strict=True))
+        return [outcomes[index] for index in range(len(saves))]
+
+    async def _write(self, saves: list[Save]) -> list[Saved | BaseException | Again]:
+        began = time.perf_counter()
+        async with self._db.saves.connection() as connection:
+            rows = await save_answers.many(connection, **_arrays(saves))
+            deadlines: dict[int, dt.datetime] = {}
+            taken: dict[int, int] = defaultdict(int)
+            for attempt_id, seq, deadline in rows:
+                if seq:
+                    taken[attempt_id] += 1
+                else:
+                    deadlines[attempt_id] = deadline
+            outcomes: list[Saved | BaseException | Again] = []
+            doubtful: list[Save] = []
+            for save in saves:
+                if taken[save.attempt_id] == len(save.lines):
+                    outcomes.append(Saved(save.lines[-1].seq, deadlines[save.attempt_id], []))
+                    continue
+                outcomes.append(Again())
+                if save.attempt_id in deadlines:  # else somebody held a lock on it: it simply joins the next round
+                    doubtful.append(save)
+            if doubtful:
+                found = await self._look_again(connection, doubtful)
+                outcomes = [
+                    found.get(save.attempt_id, outcome) if isinstance(outcome, Again) else outcome
+                    for save, outcome in zip(saves, outcomes, strict=True)
+                ]
+        self._count(saves, outcomes, time.perf_counter() - began)
+        return outcomes
+
+    def _count(self, saves: list[Save], outcomes: Sequence[object], seconds: float) -> None:
+        metrics, now = self._metrics, time.time()
+        metrics.round_rows.observe(sum(len(save.lines) for save in saves))
+        metrics.round_seconds.observe(seconds)
+        for save, outcome in zip(saves, outcomes, strict=True):
+            if isinstance(outcome, Saved):
+                metrics.saves += 1
+                metrics.save_seconds.observe(now - save.stamp)
+
+    async def _look_again(self, connection: Any, saves: list[Save]) -> dict[int, Saved | BaseException | Again]:
+        rows = await look_again.many(connection, most_kept=MOST_KEPT, **_arrays(saves))
+        verdicts: dict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            verdicts[row["attempt_id"]].append(row)
+        return {save.attempt_id: _outcome(save, verdicts[save.attempt_id]) for save in saves}
+
+
+def _arrays(saves: Sequence[Save]) -> dict[str, Any]:
+    """The parameters of a round: one element per line, what belongs to the request repeated."""
+    lines = list(chain.from_iterable(save.lines for save in saves))
+    per_line = [save for save in saves for _ in save.lines]
+    ages = {save.attempt_id: age_of(save.stamp) for save in saves}
+    return {
+        "day": saves[0].exam_day,
+        "districts": [save.district_id for save in per_line],
+        "attempts": [save.attempt_id for save in per_line],
+        "epochs": [save.epoch for save in per_line],
+        "firsts": [save.lines[0].seq for save in per_line],
+        "ages": [ages[save.attempt_id] for save in per_line],
+        "seqs": [line.seq for line in lines],
+        "items": [line.item for line in lines],
+        "responses": [line.response for line in lines],
+        "flags": [line.flag for line in lines],
+        "client_ms": [line.client_ms for line in lines],
+    }
+
+
+def _outcome(save: Save, rows: Sequence[Row]) -> Saved | BaseException | Again:
+    """One request's answer from the verdicts of its rows; the gravest decides."""
+    if not rows:
+        return Again()
+    found = {row["verdict"] for row in rows}
+    watermark: int = rows[0]["watermark"]
+    if "conflict" in found:
+        return Conflict(watermark=watermark)
+    if "not_started" in found:
+        return NotStarted()
+    if "unknown_epoch" in found:
+        return UnknownEpoch()
+    if "gap" in found:
+        return Gap(watermark=watermark)
+    if "too_many_kept" in found:
+        return TooManyKept()
+    if "again" in found:
+        return Again()
+    kept = sorted((row["seq"], row["reason"]) for row in rows if row["verdict"] == "kept")
+    return Saved(max(watermark, save.lines[-1].seq), rows[0]["deadline"], kept)

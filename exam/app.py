@@ -1,0 +1,108 @@
+"""The web worker: Litestar around the doors. A route that declares no audience stops the start."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+from litestar.routes import ASGIRoute, HTTPRoute
+
+from exam.hall import Hall
+from exam.settings import Settings, read_settings
+from exam.signals import stop_on_signals
+from exam.web import candidate, health
+
+AUDIENCES: Final = {
+    "anyone",
+    "candidate",
+    "staff",
+    "invigilator",
+    "author",
+    "marker",
+    "district_admin",
+    "platform_admin",
+    "internal",
+}
+
+
+BACKPRESSURE: Final = 8192
+
+
+class UndeclaredAudience(Exception):
+    """A route that does not say whom it is for."""
+
+
+def check_audiences(app: Litestar) -> None:
+    """UndeclaredAudience unless every route says for whom it is."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            handlers = route.route_handlers
+        elif isinstance(route, ASGIRoute):
+            handlers = [route.route_handler]  # type: ignore[list-item]
+        else:
+            raise UndeclaredAudience(route.path)
+        for handler in handlers:
+            declared = handler.opt.get("audience")
+            named = {declared} if isinstance(declared, str) else set(declared or ())
+            if not named or not named <= AUDIENCES:
+                raise UndeclaredAudience(f"{route.path} ({handler}) declares no audience of {sorted(AUDIENCES)}")
+
+
+def create_app(settings: Settings | None = None, extra_routes: list[object] | None = None) -> Litestar:
+    """The application of one web worker. Raises UndeclaredAudience and SettingsError before it serves anything."""
+    hall = Hall(settings or read_settings())
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await hall.open()
+        try:
+            yield
+        finally:
+            await hall.close()
+
+    app = Litestar(
+        route_handlers=[*candidate.routes(hall), *health.routes(hall), *(extra_routes or [])],  # type: ignore[list-item]
+        lifespan=[lifespan],
+        openapi_config=None,
+        debug=hall.settings.debug,
+        logging_config=None,
+    )
+    app.state.hall = hall
+    check_audiences(app)
+    return app
+
+
+def serve_worker(settings: Settings, path: Path | None, port: int | None, metrics_port: int | None) -> None:
+    """Runs one web worker until SIGTERM; then answers what it has accepted, and ends."""
+    uvloop.run(_serve(settings, path, port, metrics_port))
+
+
+async def _serve(settings: Settings, path: Path | None, port: int | None, metrics_port: int | None) -> None:
+    app = create_app(settings)
+    hall: Hall = app.state.hall
+    if metrics_port is not None:
+        hall.metrics.serve(metrics_port)
+    server = Server(
+        app,
+        uds=path,
+        port=port or 0,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=4096,
+        backpressure=BACKPRESSURE,
+        log_enabled=False,
+    )
+    stop = stop_on_signals()
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        server.stop()  # type: ignore[no-untyped-call]
+    await serving

@@ -1,0 +1,81 @@
+"""The parts of one web worker, opened and closed together."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from exam.answers import AnswerLog
+from exam.attempts import Notices, Starts
+from exam.auth import Sessions
+from exam.cache import Store
+from exam.db import Database
+from exam.errors import Refusal
+from exam.jobs import Door
+from exam.metrics import Metrics
+from exam.papers import Papers
+from exam.receipts import Signer
+from exam.settings import Settings
+
+log = logging.getLogger("exam.hall")
+
+NOTICES_EVERY = 1.0
+
+
+class Hall:
+    """What the doors work with. Nothing in it is the truth: a worker can be killed at any moment."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.db = Database(settings)
+        self.state = Store(settings.redis_state_url, "the state Redis")
+        self.cache = Store(settings.redis_cache_url, "the cache Redis")
+        self.sessions = Sessions(self.db, self.state)
+        self.metrics = Metrics()
+        self.answers = AnswerLog(self.db, self.metrics)
+        self.starts = Starts(self.db)
+        self.papers = Papers(self.db, self.cache)
+        self.notices = Notices(self.db)
+        self.door = Door(settings.redis_state_url)
+        self.signer = Signer(settings.receipt_key)
+        self.code_key = settings.derived("access codes")
+        self.form_key = settings.derived("form tokens")
+        self.cookie = "__Host-exam" if settings.tls else "exam"
+        self.staff_cookie = "__Host-staff" if settings.tls else "staff"
+        self._notices: asyncio.Task[None] | None = None
+        self._knocking: asyncio.Task[None] | None = None
+        self.metrics.gauge("exam_waiting_saves", "Saves that wait for their flush.", lambda: len(self.answers))
+        self.metrics.gauge("exam_waiting_starts", "Starts that wait for theirs.", lambda: len(self.starts))
+
+    async def open(self) -> None:
+        await self.db.open("saves", "web", "staff")
+        with suppress(Refusal):  # a first connection now, so that no candidate waits for it; later, if the database is away
+            async with self.db.saves.connection(), self.db.web.connection():
+                pass
+        self._notices = asyncio.create_task(self._keep_notices())
+
+    async def _keep_notices(self) -> None:
+        while True:
+            try:
+                await self.notices.refresh()
+            except Refusal:
+                pass  # the database is away; the last known numbers stand
+            except Exception:
+                log.exception("announcements could not be read")
+            await asyncio.sleep(NOTICES_EVERY)
+
+    def knock(self) -> None:
+        """Tells the graders that something was submitted; nobody waits for it, and one knock at a time is enough."""
+        if self._knocking is None or self._knocking.done():
+            self._knocking = asyncio.create_task(self.door.knock())
+
+    async def close(self) -> None:
+        """Answers everything that was accepted, then closes."""
+        if self._notices is not None:
+            self._notices.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._notices
+        await asyncio.gather(self.answers.drain(), self.starts.drain())
+        await self.db.close()
+        await self.door.close()
+        await self.state.close()
+        await self.cache.close()

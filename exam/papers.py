@@ -1,0 +1,206 @@
+"""Papers: what a form looks like to a candidate, as immutable bytes named by their SHA-256, and never a key.
+
+A worker asks its own memory, then the cache Redis, then PostgreSQL; one load per paper, however many wait for it.
+"""
+
+import asyncio
+import gzip
+import secrets
+from collections import OrderedDict
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from exam.cache import Store
+from exam.db import Connection, Database, load
+from exam.errors import NothingHere, NotPossible
+from grading.forms import Blueprint, FormPlace, NotEnoughItems, draw_forms
+from grading.items import Interaction, Item, Response, Text, response_fits
+
+(
+    find_paper,
+    find_media,
+    find_exam_to_freeze,
+    list_items_to_draw,
+    add_form,
+    add_form_items,
+    freeze_key,
+    mark_frozen,
+    list_forms,
+) = load(
+    "papers",
+    "find_paper",
+    "find_media",
+    "find_exam_to_freeze",
+    "list_items_to_draw",
+    "add_form",
+    "add_form_items",
+    "freeze_key",
+    "mark_frozen",
+    "list_forms",
+)
+
+CACHE_SECONDS: Final = 24 * 3600
+MOST_IN_MEMORY: Final = 64
+
+
+class PaperItem(msgspec.Struct, frozen=True):
+    """One question as it is delivered; `no` counts from 1."""
+
+    no: int
+    prompt: Text
+    marks: str
+    interaction: Interaction
+
+
+class PaperSection(msgspec.Struct, frozen=True):
+    section: str
+    title: Text
+    items: list[int]
+
+
+class Paper(msgspec.Struct, frozen=True):
+    """Section 3 of docs/candidate-protocol.md, `GET /api/papers/{form}`."""
+
+    version: int
+    salt: str
+    """Random, so that nobody who knows the questions can know the paper's name, and no two forms share one."""
+    title: Text
+    languages: list[str]
+    sections: list[PaperSection]
+    items: list[PaperItem]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A paper in a worker's memory: its bytes, compressed too, and what a response is checked against."""
+
+    body: bytes
+    compressed: bytes
+    interactions: list[Interaction]
+
+    def takes(self, item: int, response: Response) -> bool:
+        """Whether the paper has this item and the response fits it; item 0 takes the empty response only."""
+        if item == 0:
+            return response is None
+        return 0 < item <= len(self.interactions) and response_fits(self.interactions[item - 1], response)
+
+
+class Papers:
+    """The papers of one worker."""
+
+    def __init__(self, db: Database, cache: Store) -> None:
+        self._db, self._cache = db, cache
+        self._loaded: OrderedDict[bytes, Loaded] = OrderedDict()
+        self._loading: dict[bytes, asyncio.Task[Loaded]] = {}
+
+    async def get(self, form_hash: bytes) -> Loaded:
+        """The paper of a form; NothingHere where there is none."""
+        loaded = self._loaded.get(form_hash)
+        if loaded is not None:
+            return loaded
+        task = self._loading.get(form_hash)
+        if task is None:
+            task = self._loading[form_hash] = asyncio.create_task(self._load(form_hash))
+            task.add_done_callback(lambda _: self._loading.pop(form_hash, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, form_hash: bytes) -> Loaded:
+        key = b"p:" + form_hash
+        (body,) = await self._cache.get_many([key])
+        if body is None or sha256(body).digest() != form_hash:  # a cache may forget, and may be wrong
+            async with self._db.saves.connection() as connection:
+                row = await find_paper.one_or_none(connection, form_hash=form_hash)
+            if row is None:
+                raise NothingHere
+            body = row["paper"]
+            await self._cache.put_many({key: body}, CACHE_SECONDS)
+        interactions = [item.interaction for item in msgspec.json.decode(body, type=Paper).items]
+        loaded = Loaded(body, gzip.compress(body, 9, mtime=0), interactions)
+        self._loaded[form_hash] = loaded
+        while len(self._loaded) > MOST_IN_MEMORY:
+            self._loaded.popitem(last=False)
+        return loaded
+
+
+async def warm(connection: Connection, cache: Store, form_hashes: list[bytes]) -> None:
+    """Puts papers into the cache Redis before anybody asks for them; for roles that may read a paper."""
+    for form_hash in form_hashes:
+        row = await find_paper.one(connection, form_hash=form_hash)
+        await cache.put_many({b"p:" + form_hash: row["paper"]}, CACHE_SECONDS)
+
+
+async def picture(db: Database, media_hash: bytes) -> tuple[str, bytes]:
+    """Content type and bytes of a picture; NothingHere where there is none."""
+    async with db.web.connection() as connection:
+        row = await find_media.one_or_none(connection, media_hash=media_hash)
+    if row is None:
+        raise NothingHere
+    return row["content_type"], row["bytes"]
+
+
+def compose(
+    salt: str, title: Text, section_titles: dict[str, Text], places: list[FormPlace], items: dict[str, Item]
+) -> bytes:
+    """The bytes of a paper: the same for the same items, whatever their keys are."""
+    sections: dict[str, list[int]] = {}
+    for place in places:
+        sections.setdefault(place.section, []).append(place.item_no)
+    languages = list(dict.fromkeys(language for place in places for language in items[place.code].prompt))
+    paper = Paper(
+        1,
+        salt,
+        title,
+        languages,
+        [PaperSection(name, section_titles.get(name, {"en": name}), numbers) for name, numbers in sections.items()],
+        [
+            PaperItem(place.item_no, items[place.code].prompt, place.marks, items[place.code].interaction)
+            for place in places
+        ],
+    )
+    return msgspec.json.encode(paper)
+
+
+async def freeze(connection: Connection, exam_id: int, forms: int) -> list[bytes]:
+    """Draws and freezes the forms of an exam with the keys as they are now; their hashes.
+
+    Runs inside the caller's transaction, with the staff's scope. NotPossible where the exam is frozen already or the
+    bank cannot fill the blueprint, NothingHere where there is no such exam.
+    """
+    exam = await find_exam_to_freeze.one_or_none(connection, exam_id=exam_id)
+    if exam is None:
+        raise NothingHere
+    if exam["frozen_at"] is not None or not await mark_frozen.run(connection, exam_id=exam_id):
+        raise NotPossible("This exam is frozen already. Its forms cannot change any more.")
+    blueprint = msgspec.convert(exam["blueprint"], Blueprint)
+    rows = await list_items_to_draw.many(
+        connection, bank_id=exam["bank_id"], sections=[section.section for section in blueprint.sections]
+    )
+    items = {row["code"]: msgspec.convert(row["body"], Item) for row in rows}
+    versions: dict[str, tuple[int, int]] = {row["code"]: (row["item_id"], row["version"]) for row in rows}
+    try:
+        drawn = draw_forms(blueprint, list(items.values()), secrets.token_hex(16), forms)
+    except NotEnoughItems as shortage:
+        raise NotPossible(str(shortage)) from None
+    hashes = []
+    for form_no, places in enumerate(drawn, start=1):
+        paper = compose(secrets.token_hex(16), exam["title"], exam["sections"], places, items)
+        form_hash = sha256(paper).digest()
+        values: dict[str, Any] = {
+            "form_hash": form_hash,
+            "exam_id": exam_id,
+            "form_no": form_no,
+            "paper": paper,
+        }
+        await add_form.run(connection, **values, items=len(places))
+        await add_form_items.run(
+            connection,
+            form_hash=form_hash,
+            numbers=[place.item_no for place in places],
+            items=[versions[place.code][0] for place in places],
+            versions=[versions[place.code][1] for place in places],
+        )
+        if (await freeze_key.one(connection, form_hash=form_hash))["fixed"] != len(places):
+            raise NotPossible("An item of this bank has no key. Give it one before you freeze the exam.")
+        hashes.append(form_hash)
+    return hashes

@@ -1,0 +1,1 @@
+"""The doors: one module for each audience, because guard, limits and load belong to the audience."""
