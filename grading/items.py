@@ -91,11 +91,7 @@ def response_fits(interaction: Interaction, response: Response) -> bool:
         case Choice(options=options, multiple=multiple):
             ids = {option.id for option in options}
             if multiple:
-                return (
-                    isinstance(response, list)
-                    and len(set(response)) == len(response)
-                    and ids.issuperset(response)
-                )
+                return isinstance(response, list) and len(set(response)) == len(response) and ids.issuperset(response)
             return isinstance(response, str) and response in ids
         case TextEntry(max_length=limit):
             return isinstance(response, str) and len(response) <= limit and "\0" not in response

@@ -210,8 +210,7 @@ class FormScorer:
         self._names = list(dict.fromkeys(item.section for item in form))
         numbers = {name: index for index, name in enumerate(self._names)}
         self._places = [
-            _Place(item_no, item, numbers[item.section], negative)
-            for item_no, item in enumerate(form, start=1)
+            _Place(item_no, item, numbers[item.section], negative) for item_no, item in enumerate(form, start=1)
         ]
         self._item_nos = {place.item_no for place in self._places}
         self._scale = lcm(*(place.denominator for place in self._places))
