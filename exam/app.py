@@ -9,13 +9,16 @@ from typing import Final
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.routes import ASGIRoute, HTTPRoute
 
 from exam.hall import Hall
 from exam.settings import Settings, read_settings
 from exam.signals import stop_on_signals
-from exam.web import candidate, health
+from exam.web import admin, author, candidate, health, invigilator, pages, planning, staff
+from exam.web.forms import LARGEST_FORM
+from exam.web.guards import staff_guard
+from exam.web.refusals import exception_handlers
 
 AUDIENCES: Final = {
     "anyone",
@@ -41,7 +44,8 @@ def check_audiences(app: Litestar) -> None:
     """UndeclaredAudience unless every route says for whom it is."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            handlers = route.route_handlers
+            # The framework's own answer to OPTIONS only names the methods of a path.
+            handlers = [handler for handler in route.route_handlers if handler.http_methods != {"OPTIONS"}]
         elif isinstance(route, ASGIRoute):
             handlers = [route.route_handler]  # type: ignore[list-item]
         else:
@@ -65,8 +69,24 @@ def create_app(settings: Settings | None = None, extra_routes: list[object] | No
         finally:
             await hall.close()
 
+    # The guard stands before the staff's doors only: the hot ones look for themselves, and cheaper.
+    staffs = Router(
+        path="/",
+        guards=[staff_guard(hall)],
+        request_max_body_size=LARGEST_FORM,
+        route_handlers=[
+            *(handler for door in (staff, admin, planning, invigilator, author) for handler in door.routes(hall))
+        ],
+    )
     app = Litestar(
-        route_handlers=[*candidate.routes(hall), *health.routes(hall), *(extra_routes or [])],  # type: ignore[list-item]
+        route_handlers=[
+            *candidate.routes(hall),
+            *health.routes(hall),
+            *pages.routes(hall),
+            staffs,
+            *(extra_routes or []),  # type: ignore[list-item]
+        ],
+        exception_handlers=exception_handlers(hall),
         lifespan=[lifespan],
         openapi_config=None,
         debug=hall.settings.debug,

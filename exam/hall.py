@@ -47,7 +47,7 @@ class Hall:
         self.metrics.gauge("exam_waiting_starts", "Starts that wait for theirs.", lambda: len(self.starts))
 
     async def open(self) -> None:
-        await self.db.open("saves", "web", "staff")
+        await self.db.open("saves", "web", "staff", "author")
         with suppress(Refusal):  # a first connection now, so that no candidate waits for it; later, if the database is away
             async with self.db.saves.connection(), self.db.web.connection():
                 pass

@@ -49,6 +49,7 @@ async def fit(connection: Connection, rows: Sequence[CandidateRow], report: Repo
         )
     }
     fitting = []
+    refusals: dict[str, list[str]] = {}
     for row in rows:
         district = districts.get(row.district.casefold())
         elsewhere = registered.get(normal_registration(row.registration_no), district)
@@ -59,7 +60,8 @@ async def fit(connection: Connection, rows: Sequence[CandidateRow], report: Repo
         else:
             fitting.append(row)
             continue
-        report.withdraw(f"{source}:{row.line}", row.registration_no, [reason])
+        refusals[f"{source}:{row.line}"] = [reason]
+    report.withdraw(refusals)
     return fitting
 
 

@@ -1,0 +1,308 @@
+"""The `exam` command: demo, serve, worker, migrate, seed, import, export, check."""
+
+import asyncio
+import csv
+import datetime as dt
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+
+from exam.children import ChildError
+from exam.settings import Settings, SettingsError, read_settings
+
+T = TypeVar("T")
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except SettingsError as wrong:
+        raise click.ClickException(str(wrong)) from None
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's work; a refusal and a database that is away end it with one sentence."""
+    from asyncpg import PostgresError
+
+    from exam.db import OUTAGES, explains
+    from exam.errors import Refusal
+    from exam.imports.report import Unreadable
+
+    try:
+        return asyncio.run(work)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.message) from None
+    except Unreadable as unreadable:
+        click.echo(str(unreadable), err=True)
+        sys.exit(2)
+    except (*OUTAGES, PostgresError) as outage:
+        raise click.ClickException(f"PostgreSQL did not do it: {explains(outage)}") from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="exam-hall")
+def main() -> None:
+    """An exam hall for 40,000 teachers at once."""
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Where the hall opens.")
+@click.option("--folder", default=".demo", show_default=True, type=click.Path(path_type=Path), help="Its data.")
+def demo(port: int, folder: Path) -> None:
+    """Everything on this machine: PostgreSQL, Valkey, nginx, workers, and data to try it on."""
+    from exam.demo import run_demo
+
+    try:
+        run_demo(folder.resolve(), port, click.echo)
+    except ChildError as failed:
+        raise click.ClickException(str(failed)) from None
+
+
+@main.command()
+@click.option("--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Or a port of 127.0.0.1.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of 127.0.0.1 for Prometheus.")
+def serve(path: Path | None, port: int | None, metrics_port: int | None) -> None:
+    """One web worker. Run several behind nginx."""
+    from exam.app import serve_worker
+    from exam.logs import start_logging
+
+    if (path is None) == (port is None):
+        raise click.UsageError("Give --socket or --port.")
+    settings = _settings()
+    start_logging(debug=settings.debug)
+    serve_worker(settings, path, port, metrics_port)
+
+
+@main.command()
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of 127.0.0.1 for Prometheus.")
+def worker(metrics_port: int | None) -> None:
+    """The worker that seals, makes receipts and grades. Run as many as you like."""
+    import uvloop
+
+    from exam.logs import start_logging
+    from exam.worker import work
+
+    settings = _settings()
+    start_logging(debug=settings.debug)
+    uvloop.run(work(settings, metrics_port))
+
+
+@main.command()
+def migrate() -> None:
+    """Brings the database to this version, and makes partitions for the months to come."""
+    _run(_migrate(_settings()))
+
+
+async def _migrate(settings: Settings) -> None:
+    from exam import migrations
+    from exam.db import connect
+
+    connection = await connect(settings.database_url)
+    try:
+        applied = await migrations.migrate(connection)
+        today = dt.datetime.now(ZoneInfo(settings.time_zone)).date()
+        await migrations.make_partitions(connection, today, settings.partition_months)
+    finally:
+        await connection.close()
+    click.echo(f"Applied: {', '.join(applied)}." if applied else "Nothing to apply.")
+    click.echo(f"Partitions are there for {settings.partition_months} months ahead.")
+
+
+@main.command()
+@click.option("--password", prompt=True, hide_input=True, help="For every member of staff of the demo.")
+def seed(password: str) -> None:
+    """Fills a migrated database with the demo's data and prints the log-ins."""
+    from exam.seed import seed as fill
+
+    settings = _settings()
+
+    async def work() -> None:
+        from exam.db import connect
+
+        connection = await connect(settings.database_url)
+        try:
+            seeded = await fill(connection, settings, {}, password)
+        finally:
+            await connection.close()
+        for what, registration, code in seeded.candidates:
+            click.echo(f"{registration}  {code}  {what}")
+        for role, email, _ in seeded.staff:
+            click.echo(f"{email}  {role}")
+
+    _run(work())
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Read and report only. Nothing is stored.")
+@click.option("--report", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--bank", help="Bank that questions go into; the file's name if not given.")
+@click.option("--accept-rest", is_flag=True, help="Store what can be taken although something was refused.")
+@click.option(
+    "--codes",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Where the access codes of new candidates go. They are told only once.",
+)
+def import_file(file: Path, dry_run: bool, form: str, bank: str | None, accept_rest: bool, codes: Path | None) -> None:
+    """Takes questions from FILE.gift, or candidates from FILE.csv, and says what became of each.
+
+    Without --accept-rest nothing is stored if anything was refused. Exit code 0: the file was readable, 2: it was not.
+    """
+    _run(_import(file, dry_run, form, bank or file.stem, accept_rest, codes))
+
+
+async def _import(file: Path, dry_run: bool, form: str, bank: str, accept_rest: bool, codes: Path | None) -> None:
+    from exam.imports.candidates import read_candidates
+    from exam.imports.gift import read_gift
+    from exam.imports.report import Unreadable
+
+    data = file.read_bytes()
+    kind = file.suffix.lower()
+    if kind not in (".gift", ".txt", ".csv"):
+        raise Unreadable(f"{file.name}: questions come as .gift, candidates as .csv.")
+    if kind == ".csv":
+        rows, report = read_candidates(data, file.name)
+        stored = None
+        if not dry_run:
+            stored = await _store_candidates(_settings(), rows, report, file, accept_rest, codes)
+    else:
+        pairs, report = read_gift(data, file.name)
+        stored = None
+        if not dry_run and (accept_rest or not report.refused):
+            stored = await _store_items(_settings(), bank, pairs)
+    if form == "json":
+        click.echo(msgspec.json.encode(report).decode())
+    else:
+        for line in report.lines():
+            click.echo(line)
+    if dry_run:
+        click.echo("A dry run: nothing was stored.", err=True)
+    elif stored is None:
+        click.echo("Nothing was stored, because something was refused. Mend it, or add --accept-rest.", err=True)
+    else:
+        click.echo(stored, err=True)
+
+
+async def _store_items(settings: Settings, bank: str, pairs: list[Any]) -> str:
+    from exam.db import connect
+    from exam.items import import_items
+
+    titles = {item.section: {"en": item.section} for item, _ in pairs}
+    connection = await connect(settings.url_of("author"), role="exam_author")
+    try:
+        async with connection.transaction():
+            done = await import_items(connection, bank, titles, pairs)
+    finally:
+        await connection.close()
+    return f'Bank "{bank}": {done.new} new, {done.changed} with a new version, {done.same} as they were.'
+
+
+async def _store_candidates(
+    settings: Settings, rows: list[Any], report: Any, file: Path, accept_rest: bool, codes: Path | None
+) -> str | None:
+    from exam import roster
+    from exam.db import connect
+
+    connection = await connect(settings.url_of("author"), role="exam_author")
+    try:
+        rows = await roster.fit(connection, rows, report, file.name)
+        if report.refused and not accept_rest:
+            return None
+        if codes is None:
+            raise click.UsageError("Say with --codes where the new access codes go; they are told only once.")
+        async with connection.transaction():
+            done = await roster.enrol(connection, rows, settings.derived("access codes"))
+            # Written before the commit: codes that nobody can read would lock their candidates out.
+            with codes.open("x", encoding="utf-8", newline="") as out:
+                codes.chmod(0o600)
+                writer = csv.writer(out)
+                writer.writerow(["registration_no", "name", "access_code"])
+                writer.writerows([number, _harmless(name), code] for number, name, code in done.codes)
+    except FileExistsError:
+        raise click.ClickException(f"{codes} is there already. Nothing was stored; choose another name.") from None
+    finally:
+        await connection.close()
+    return f"Candidates: {done.new} new, {done.changed} changed, {done.same} as they were. Codes: {codes}"
+
+
+@main.command()
+@click.argument("slot_id", type=int)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def export(slot_id: int, output: Path) -> None:
+    """Writes the results of a slot as CSV: a line for each candidate, by registration number."""
+    click.echo(_run(_export(_settings(), slot_id, output)))
+
+
+async def _export(settings: Settings, slot_id: int, output: Path) -> str:
+    from exam.audit import record
+    from exam.db import connect
+    from exam.errors import NothingHere
+    from exam.results import find_slot_day, list_results
+
+    connection = await connect(settings.database_url)
+    written, after = 0, ""
+    try:
+        slot = await find_slot_day.one_or_none(connection, slot_id=slot_id)
+        if slot is None:
+            raise NothingHere(f"There is no slot {slot_id}.")
+        with output.open("w", encoding="utf-8-sig", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["registration_no", "name", "state", "total", "maximum", "ended_by", "ended_at"])
+            while True:
+                rows = await list_results.many(
+                    connection,
+                    district_id=slot["district_id"],
+                    day=slot["exam_day"],
+                    slot_id=slot_id,
+                    after=after,
+                    most=1000,
+                )
+                for row in rows:
+                    ended = row["ended_at"].isoformat() if row["ended_at"] else ""
+                    cells = [
+                        row["registration"],
+                        row["name"],
+                        row["state"],
+                        row["total"],
+                        row["maximum"],
+                        row["ended_by"],
+                        ended,
+                    ]
+                    writer.writerow(["" if cell is None else _harmless(str(cell)) for cell in cells])
+                if not rows:
+                    break
+                written, after = written + len(rows), rows[-1]["registration"]
+        await record(
+            connection, "results.exported", staff=None, district_id=slot["district_id"], slot_id=slot_id, rows=written
+        )
+    finally:
+        await connection.close()
+    return f"{written} candidates written to {output}."
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return (
+        f"'{cell}"
+        if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") and not cell[1:].replace(".", "").isdigit()
+        else cell
+    )
+
+
+@main.command()
+def check() -> None:
+    """Says in plain words what is wrong with this set-up; exit code 1 if anything is."""
+    from exam.checks import check_all
+
+    found = _run(check_all(_settings()))
+    for finding in found:
+        click.echo(f"{'  ok  ' if finding.well else 'WRONG '} {finding.part}: {finding.sentence}")
+    wrong = sum(not finding.well for finding in found)
+    click.echo("Everything is as it should be." if not wrong else f"{wrong} to put right.")
+    sys.exit(1 if wrong else 0)

@@ -1,0 +1,108 @@
+"""Imports point down only; each library has one home; no module owns nothing."""
+
+import ast
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the ground up: a module may import those above it in this list, never those below. Names in one line know nothing
+# of each other.
+FLOORS = [
+    ["settings", "errors", "logs", "signals", "children", "metrics"],
+    ["db", "cache", "local", "supervisor"],
+    ["jobs", "nginx", "migrations"],
+    ["imports.report", "imports.encoding", "imports.html", "imports.maths"],
+    ["imports.texts", "imports.gift_syntax"],
+    ["imports.gift", "imports.candidates"],
+    ["receipts", "timing", "auth"],
+    ["audit", "answers", "items", "roster", "papers"],
+    ["attempts", "exams"],
+    ["results", "slots"],
+    ["grants", "notices", "monitor", "checks"],
+    ["hall", "worker", "seed"],
+    ["web.bare"],
+    ["web.candidate", "web.health"],
+    ["app"],
+    ["demo"],
+    ["cli"],
+]
+
+# The only modules that may import a library; a folder stands for its modules.
+HOMES = {
+    "asyncpg": {"exam.db", "exam.checks", "exam.cli"},
+    "redis": {"exam.cache", "exam.jobs", "exam.worker"},
+    "arq": {"exam.jobs", "exam.worker"},
+    "litestar": {"exam.app", "exam.web"},
+    "granian": {"exam.app"},
+    "jinja2": {"exam.nginx", "exam.web"},
+    "argon2": {"exam.auth"},
+    "cryptography": {"exam.receipts"},
+    "prometheus_client": {"exam.metrics"},
+    "nh3": {"exam.imports"},
+    "latex2mathml": {"exam.imports"},
+    "click": {"exam.cli"},
+}
+
+
+def modules(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield name, path, ast.parse(path.read_text("utf-8"))
+
+
+def imports(tree):
+    """Every module that is imported, also inside functions; names of `from package import name` with their package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+KNOWN = {name for name, _, _ in modules("exam")}
+
+
+def test_every_module_has_its_floor():
+    placed = [f"exam.{name}" for floor in FLOORS for name in floor]
+    assert len(placed) == len(set(placed))
+    packages = {"exam", "exam.web", "exam.imports"}
+    assert set(placed) == KNOWN - packages
+
+
+def test_imports_point_down():
+    level = {f"exam.{name}": number for number, floor in enumerate(FLOORS) for name in floor}
+    for name, _, tree in modules("exam"):
+        for wanted in imports(tree):
+            if wanted in level and name in level:
+                assert level[wanted] < level[name], f"{name} imports {wanted}, which is not below it"
+
+
+def test_grading_is_pure_and_nobody_below_knows_the_exam():
+    allowed = {"msgspec", "grading", "numpy"}
+    clocks = {"time", "datetime", "socket", "os", "random", "asyncio", "pathlib"}
+    for name, _, tree in modules("grading"):
+        for wanted in imports(tree):
+            top = wanted.partition(".")[0]
+            assert top in allowed or top in sys.stdlib_module_names, f"{name} imports {wanted}"
+            assert top not in clocks, f"{name} is not pure: {wanted}"
+
+
+def test_each_library_has_one_home():
+    for name, _, tree in modules("exam"):
+        for wanted in imports(tree):
+            homes = HOMES.get(wanted.partition(".")[0])
+            if homes is not None:
+                assert any(name == home or name.startswith(f"{home}.") for home in homes), f"{name} imports {wanted}"
+
+
+def test_no_module_owns_nothing():
+    for package in ("exam", "grading", "loadtest"):
+        for name, path, tree in modules(package):
+            assert path.stem not in {"utils", "util", "helpers", "common", "core", "base", "misc"}, name
+            assert ast.get_docstring(tree), f"{name} does not say what it is for"
+
+
