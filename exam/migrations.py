@@ -27,7 +27,6 @@ async def migrate(connection: Connection) -> list[str]:
     """Applies what is missing, in one transaction, as the owner of the schema; the names applied."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute("SET LOCAL lock_timeout = '2s'")  # running exams come first
         missing = await pending(connection)
         for name in missing:
             await connection.execute((SQL_FOLDER / "migrations" / f"{name}.sql").read_text("utf-8"))
