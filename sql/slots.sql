@@ -126,7 +126,11 @@ SELECT
   count(*) FILTER (WHERE a.state NOT IN ('prepared', 'started') AND u.graded_at IS NULL) AS ungraded,
   count(*) FILTER (WHERE a.state NOT IN ('prepared', 'started') AND u.graded_at IS NULL AND u.failure IS NOT NULL) AS failed
 FROM attempt a
-LEFT JOIN submission u ON u.district_id = a.district_id AND u.exam_day = a.exam_day AND u.attempt_id = a.attempt_id
+LEFT JOIN LATERAL (
+  SELECT s.graded_at, s.failure FROM submission s
+  WHERE s.district_id = :district_id AND s.exam_day = :day AND s.attempt_id = a.attempt_id
+  LIMIT 1  -- keeps the planner at one look-up per attempt, also before the table's first statistics
+) u ON true
 WHERE a.district_id = :district_id AND a.exam_day = :day AND a.slot_id = :slot_id
 
 -- name: release_graded
