@@ -759,6 +759,10 @@ ALTER TABLE public.batch ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.booking ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.candidate ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.exam ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.form ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.form_item ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.item ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.item_version ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.quarantine ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.result ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.school ENABLE ROW LEVEL SECURITY;
@@ -771,6 +775,23 @@ CREATE POLICY scoped ON public.batch TO exam_staff USING ((array_position(( SELE
 CREATE POLICY scoped ON public.booking TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.candidate TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.exam TO exam_staff USING (((district_id IS NULL) OR (array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL))) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
+CREATE POLICY scoped ON public.form TO exam_staff USING ((EXISTS ( SELECT
+   FROM public.exam e
+  WHERE (e.exam_id = form.exam_id)))) WITH CHECK ((EXISTS ( SELECT
+   FROM public.exam e
+  WHERE ((e.exam_id = form.exam_id) AND (array_position(( SELECT public.scope() AS scope), e.district_id) IS NOT NULL)))));
+CREATE POLICY scoped ON public.form_item TO exam_staff USING ((EXISTS ( SELECT
+   FROM public.form f
+  WHERE (f.form_hash = form_item.form_hash)))) WITH CHECK ((EXISTS ( SELECT
+   FROM (public.form f
+     JOIN public.exam e USING (exam_id))
+  WHERE ((f.form_hash = form_item.form_hash) AND (array_position(( SELECT public.scope() AS scope), e.district_id) IS NOT NULL)))));
+CREATE POLICY scoped ON public.item TO exam_staff USING ((EXISTS ( SELECT
+   FROM public.bank b
+  WHERE (b.bank_id = item.bank_id))));
+CREATE POLICY scoped ON public.item_version TO exam_staff USING ((EXISTS ( SELECT
+   FROM public.item i
+  WHERE (i.item_id = item_version.item_id))));
 CREATE POLICY scoped ON public.quarantine TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.result TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.school TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
@@ -789,6 +810,10 @@ CREATE POLICY unscoped ON public.batch TO exam_web, exam_author, exam_grading US
 CREATE POLICY unscoped ON public.booking TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.candidate TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.exam TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.form TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.form_item TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.item TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.item_version TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.quarantine TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.result TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.school TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);

@@ -486,4 +486,17 @@ BEGIN
                    'WITH CHECK (array_position((SELECT scope()), district_id) IS NOT NULL)', noun);
     EXECUTE format('CREATE POLICY unscoped ON %I TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true)', noun);
   END LOOP;
+  -- What belongs to a bank or an exam is seen where that is seen, and made only for one's own.
+  FOREACH noun IN ARRAY ARRAY['item', 'item_version', 'form', 'form_item'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', noun);
+    EXECUTE format('CREATE POLICY unscoped ON %I TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true)', noun);
+  END LOOP;
 END $$;
+CREATE POLICY scoped ON item TO exam_staff USING (EXISTS (SELECT FROM bank b WHERE b.bank_id = item.bank_id));
+CREATE POLICY scoped ON item_version TO exam_staff USING (EXISTS (SELECT FROM item i WHERE i.item_id = item_version.item_id));
+CREATE POLICY scoped ON form TO exam_staff USING (EXISTS (SELECT FROM exam e WHERE e.exam_id = form.exam_id))
+  WITH CHECK (EXISTS (SELECT FROM exam e WHERE e.exam_id = form.exam_id
+                        AND array_position((SELECT scope()), e.district_id) IS NOT NULL));
+CREATE POLICY scoped ON form_item TO exam_staff USING (EXISTS (SELECT FROM form f WHERE f.form_hash = form_item.form_hash))
+  WITH CHECK (EXISTS (SELECT FROM form f JOIN exam e USING (exam_id) WHERE f.form_hash = form_item.form_hash
+                        AND array_position((SELECT scope()), e.district_id) IS NOT NULL));
