@@ -21,8 +21,8 @@ from exam.db import BAD_DATA, Again, Database, Group, Row, Stuck, load
 from exam.errors import Conflict, Gap, Malformed, NotStarted, TooManyKept, Unavailable, UnknownEpoch
 from exam.metrics import Metrics
 
-save_answers, look_again, final_answers, watermark_of, count_kept, list_quarantine = load(
-    "answers", "save_answers", "look_again", "final_answers", "watermark_of", "count_kept", "list_quarantine"
+save_answers, look_again, final_answers, list_quarantine = load(
+    "answers", "save_answers", "look_again", "final_answers", "list_quarantine"
 )
 
 log = logging.getLogger("exam.answers")

@@ -97,16 +97,24 @@ def create_app(settings: Settings | None = None, extra_routes: list[object] | No
     return app
 
 
-def serve_worker(settings: Settings, path: Path | None, port: int | None, metrics_port: int | None) -> None:
+def serve_worker(
+    settings: Settings,
+    path: Path | None,
+    port: int | None,
+    metrics_port: int | None,
+    metrics_address: str = "127.0.0.1",
+) -> None:
     """Runs one web worker until SIGTERM; then answers what it has accepted, and ends."""
-    uvloop.run(_serve(settings, path, port, metrics_port))
+    uvloop.run(_serve(settings, path, port, metrics_port, metrics_address))
 
 
-async def _serve(settings: Settings, path: Path | None, port: int | None, metrics_port: int | None) -> None:
+async def _serve(
+    settings: Settings, path: Path | None, port: int | None, metrics_port: int | None, metrics_address: str
+) -> None:
     app = create_app(settings)
     hall: Hall = app.state.hall
     if metrics_port is not None:
-        hall.metrics.serve(metrics_port)
+        hall.metrics.serve(metrics_port, metrics_address)
     server = Server(
         app,
         uds=path,

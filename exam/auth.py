@@ -22,9 +22,10 @@ from exam.db import Again, Connection, Database, Group, Row, load
 from exam.errors import NoSession, Wait, WrongLogin
 
 (
-    find_credential,
+    find_credentials,
     find_sitting,
-    add_candidate_session,
+    find_booking,
+    add_candidate_sessions,
     attach_session,
     find_staff,
     add_staff_session,
@@ -35,9 +36,10 @@ from exam.errors import NoSession, Wait, WrongLogin
     list_districts,
 ) = load(
     "auth",
-    "find_credential",
+    "find_credentials",
     "find_sitting",
-    "add_candidate_session",
+    "find_booking",
+    "add_candidate_sessions",
     "attach_session",
     "find_staff",
     "add_staff_session",
@@ -52,6 +54,8 @@ FREE_TRIES: Final = 5
 LONGEST_WAIT: Final = 60
 TOMBSTONE: Final = b"-"
 TOMBSTONE_SECONDS: Final = 600
+COPY_SECONDS: Final = 300
+"""For how long a copy in Redis may stand; less where the session ends before."""
 
 Role = Literal["invigilator", "author", "marker", "district_admin", "platform_admin"]
 
@@ -107,35 +111,62 @@ def normal_registration(registration: str) -> str:
     return "".join(registration.upper().split())
 
 
-async def log_in_candidate(db: Database, state: Store, key: bytes, registration: str, code: str) -> bytes:
-    """A new session token (16 bytes). The right code always opens; wrong tries wait, per account and never per address.
+class LogIns:
+    """Logs candidates in, those of one moment together: looked up in one statement, written in another."""
 
-    Raises WrongLogin or Wait, the same for a number that nobody has.
-    """
-    registration = normal_registration(registration)
-    async with db.web.connection() as connection:
-        found = await find_credential.one_or_none(connection, registration=registration)
+    def __init__(self, db: Database, state: Store, key: bytes) -> None:
+        self._db, self._state, self._key = db, state, key
+        self._finding: Group[str, Row | None] = Group(self._find, gather=0.002)
+        self._opening: Group[CandidateSession, None] = Group(self._open, gather=0.002)
+
+    async def candidate(self, registration: str, code: str) -> tuple[bytes, CandidateSession]:
+        """A new session and its token (16 bytes). The right code always opens; wrong tries wait, per account.
+
+        Never per address: 2,000 candidates may share one. Raises WrongLogin or Wait, the same for a number nobody has.
+        """
+        registration = normal_registration(registration)
+        found = await self._finding.add(registration)
         # One hash and one comparison in any case, so that time tells nothing about who exists.
-        right = compare_digest(found["code_hash"] if found else bytes(32), hash_code(key, registration, code))
-        if found is not None and right:
-            sitting = await find_sitting.one_or_none(
-                connection, district_id=found["district_id"], candidate_id=found["candidate_id"]
-            )
-            token = secrets.token_bytes(16)
-            await add_candidate_session.run(
+        right = compare_digest(found["code_hash"] if found else bytes(32), hash_code(self._key, registration, code))
+        if found is None or not right:
+            wait = await self._state.count_try(_tries_key(self._key, registration), FREE_TRIES, LONGEST_WAIT)
+            raise Wait(wait) if wait else WrongLogin
+        token = secrets.token_bytes(16)
+        session = CandidateSession(
+            sha256(token).digest(),
+            found["district_id"],
+            found["candidate_id"],
+            found["exam_day"] if found["attempt_id"] is not None else None,
+            found["attempt_id"],
+            found["slot_id"],
+            found["form_hash"],
+        )
+        await self._opening.add(session)
+        return token, session
+
+    async def _find(self, registrations: list[str]) -> list[Row | BaseException | Again | None]:
+        async with self._db.web.connection() as connection:
+            rows = await find_credentials.many(connection, registrations=registrations)
+        found = {row["registration"]: row for row in rows}
+        return [found.get(registration) for registration in registrations]
+
+    async def _open(self, sessions: list[CandidateSession]) -> list[BaseException | Again | None]:
+        async with self._db.web.connection() as connection:
+            await add_candidate_sessions.run(
                 connection,
-                token_hash=sha256(token).digest(),
-                district_id=found["district_id"],
-                candidate_id=found["candidate_id"],
-                exam_day=sitting and sitting["exam_day"],
-                attempt_id=sitting and sitting["attempt_id"],
-                slot_id=sitting and sitting["slot_id"],
-                form_hash=sitting and sitting["form_hash"],
+                token_hashes=[session.token_hash for session in sessions],
+                districts=[session.district_id for session in sessions],
+                candidates=[session.candidate_id for session in sessions],
+                days=[session.exam_day for session in sessions],
+                attempts=[session.attempt_id for session in sessions],
+                slots=[session.slot_id for session in sessions],
+                forms=[session.form_hash for session in sessions],
             )
-            await state.forget(_tries_key(key, registration))
-            return token
-    wait = await state.count_try(_tries_key(key, registration), FREE_TRIES, LONGEST_WAIT)
-    raise Wait(wait) if wait else WrongLogin
+        await self._state.put_many({b"s:" + s.token_hash: _encode(s) for s in sessions}, COPY_SECONDS, only_new=True)
+        return [None] * len(sessions)
+
+    async def drain(self) -> None:
+        await asyncio.gather(self._finding.drain(), self._opening.drain())
 
 
 def _tries_key(key: bytes, account: str) -> bytes:
@@ -220,12 +251,17 @@ class Sessions:
 
     async def attach(self, connection: Connection, session: CandidateSession) -> CandidateSession:
         """The session with the attempt that has been prepared since it was opened, or as it is."""
-        sitting = await find_sitting.one_or_none(
-            connection, district_id=session.district_id, candidate_id=session.candidate_id
-        )
-        if sitting is None or sitting["attempt_id"] is None:
-            return session if sitting is None else msgspec.structs.replace(session, slot_id=sitting["slot_id"])
-        now_for = {name: sitting[name] for name in ("exam_day", "attempt_id", "slot_id", "form_hash")}
+        slot_id = session.slot_id
+        who = {"district_id": session.district_id, "candidate_id": session.candidate_id}
+        if slot_id is None:
+            booking = await find_booking.one_or_none(connection, **who)
+            if booking is None:
+                return session
+            slot_id = booking["slot_id"]
+        sitting = await find_sitting.one_or_none(connection, **who, slot_id=slot_id)
+        if sitting is None:
+            return msgspec.structs.replace(session, slot_id=slot_id)
+        now_for = dict(sitting)
         await attach_session.run(connection, token_hash=session.token_hash, **now_for)
         await self._state.forget(b"s:" + session.token_hash)
         return msgspec.structs.replace(session, **now_for)

@@ -14,8 +14,8 @@ from exam.cache import Store
 from exam.db import OUTAGES, Connection, connect, explains, load
 from exam.settings import Settings
 
-read_setting, read_clock, list_scheduled, list_all_districts, count_in_default, reads_keys = load(
-    "checks", "read_setting", "read_clock", "list_scheduled", "list_all_districts", "count_in_default", "reads_keys"
+read_setting, read_clock, list_all_districts, count_in_default, reads_keys = load(
+    "checks", "read_setting", "read_clock", "list_all_districts", "count_in_default", "reads_keys"
 )
 
 MOST_SKEW: Final = 2.0
@@ -100,13 +100,7 @@ async def _check_durability(connection: Connection) -> list[Finding]:
 
 async def _check_partitions(connection: Connection, settings: Settings) -> list[Finding]:
     today = dt.datetime.now(ZoneInfo(settings.time_zone)).date()
-    days = {(row["district_id"], row["exam_day"]) for row in await list_scheduled.many(connection, today=today)}
-    days |= {(row["district_id"], today) for row in await list_all_districts.many(connection)}
-    lacking = [
-        name
-        for district_id, day in sorted(days)
-        for name in await migrations.missing_partitions(connection, district_id, day)
-    ]
+    lacking = await migrations.lacking_partitions(connection, [today])
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         found = [Finding("partitions", False, f"Missing: {', '.join(lacking[:3])}{more}. Run `exam migrate`.")]

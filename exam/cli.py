@@ -1,8 +1,9 @@
-"""The `exam` command: demo, serve, worker, migrate, seed, import, export, check."""
+"""The `exam` command: demo, serve, worker, nginx-config, migrate, seed, import, export, check."""
 
 import asyncio
 import csv
 import datetime as dt
+import re
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -16,6 +17,7 @@ from exam.children import ChildError
 from exam.settings import Settings, SettingsError, read_settings
 
 T = TypeVar("T")
+_USER = re.compile(r"[a-z_][a-z0-9_-]*")
 
 
 def _settings() -> Settings:
@@ -66,8 +68,9 @@ def demo(port: int, folder: Path) -> None:
 @main.command()
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Or a port of 127.0.0.1.")
-@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of 127.0.0.1 for Prometheus.")
-def serve(path: Path | None, port: int | None, metrics_port: int | None) -> None:
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port for Prometheus.")
+@click.option("--metrics-address", default="127.0.0.1", show_default=True, help="Where that port is; keep it internal.")
+def serve(path: Path | None, port: int | None, metrics_port: int | None, metrics_address: str) -> None:
     """One web worker. Run several behind nginx."""
     from exam.app import serve_worker
     from exam.logs import start_logging
@@ -76,12 +79,13 @@ def serve(path: Path | None, port: int | None, metrics_port: int | None) -> None
         raise click.UsageError("Give --socket or --port.")
     settings = _settings()
     start_logging(debug=settings.debug)
-    serve_worker(settings, path, port, metrics_port)
+    serve_worker(settings, path, port, metrics_port, metrics_address)
 
 
 @main.command()
-@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of 127.0.0.1 for Prometheus.")
-def worker(metrics_port: int | None) -> None:
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port for Prometheus.")
+@click.option("--metrics-address", default="127.0.0.1", show_default=True, help="Where that port is; keep it internal.")
+def worker(metrics_port: int | None, metrics_address: str) -> None:
     """The worker that seals, makes receipts and grades. Run as many as you like."""
     import uvloop
 
@@ -90,7 +94,78 @@ def worker(metrics_port: int | None) -> None:
 
     settings = _settings()
     start_logging(debug=settings.debug)
-    uvloop.run(work(settings, metrics_port))
+    uvloop.run(work(settings, metrics_port, metrics_address))
+
+
+@main.command("nginx-config")
+@click.option("--listen", multiple=True, required=True, metavar="ADDRESS", help="For instance 0.0.0.0:443; repeatable.")
+@click.option("--upstream", multiple=True, required=True, help="A web worker: its socket, or host:port; repeatable.")
+@click.option("--server-name", multiple=True, help="The name people type; others get no answer. Repeatable.")
+@click.option("--certificate", type=click.Path(path_type=Path), help="Full chain for TLS, in PEM.")
+@click.option("--certificate-key", type=click.Path(path_type=Path), help="Its key.")
+@click.option("--redirect", multiple=True, metavar="ADDRESS", help="Plain address that leads to https; repeatable.")
+@click.option("--http2", is_flag=True, help="For nginx 1.25.1 or later.")
+@click.option("--static", type=click.Path(path_type=Path), help="Folder of /static/; this installation's by default.")
+@click.option(
+    "--temp",
+    type=click.Path(path_type=Path),
+    default="/var/cache/exam-nginx",
+    show_default=True,
+    help="Existing folder for bodies and the cache.",
+)
+@click.option("--access-log", type=click.Path(path_type=Path), help="None by default.")
+@click.option("--error-log", type=click.Path(path_type=Path), help="Standard error by default.")
+@click.option("--user", default="www-data", show_default=True, help="Whom its workers run as when root starts it.")
+@click.option("--processes", type=click.IntRange(1, 1024), help="Its workers; this machine's processors by default.")
+@click.option(
+    "--connections", type=click.IntRange(64, 1_000_000), help="Of each of them; from the limit of open files."
+)
+def print_nginx_config(
+    listen: tuple[str, ...],
+    upstream: tuple[str, ...],
+    server_name: tuple[str, ...],
+    certificate: Path | None,
+    certificate_key: Path | None,
+    redirect: tuple[str, ...],
+    http2: bool,
+    static: Path | None,
+    temp: Path,
+    access_log: Path | None,
+    error_log: Path | None,
+    user: str,
+    processes: int | None,
+    connections: int | None,
+) -> None:
+    """Prints the load balancer's configuration for this host. Test it with `nginx -t`."""
+    from exam.nginx import nginx_config
+    from exam.stack import STATIC
+
+    if (certificate is None) != (certificate_key is None):
+        raise click.UsageError("Give --certificate and --certificate-key together.")
+    if redirect and certificate is None:
+        raise click.UsageError("--redirect leads to https, which needs --certificate.")
+    if not _USER.fullmatch(user):
+        raise click.UsageError("--user is the name of a user.")
+    try:
+        text = nginx_config(
+            listen=listen,
+            upstreams=[Path(one) if one.startswith("/") else one for one in upstream],
+            static=static or STATIC,
+            temp=temp,
+            server_names=server_name,
+            certificate=certificate,
+            certificate_key=certificate_key,
+            redirect=redirect,
+            http2=http2,
+            access_log=access_log,
+            error_log=error_log,
+            user=user,
+            worker_processes=processes,
+            worker_connections=connections,
+        )
+    except ChildError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(text)
 
 
 @main.command()

@@ -231,7 +231,7 @@ class Database:
         # sequential scan that becomes a disaster when the table grows; it is planned once and keeps to the indexes.
         steady = {"enable_seqscan": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan"}
         self.saves = Pool(settings.url_of("web"), "web", settings.save_connections, **steady)
-        self.web = Pool(settings.url_of("web"), "web", settings.web_connections)
+        self.web = Pool(settings.url_of("web"), "web", settings.web_connections, **steady)
         self.staff = Pool(settings.url_of("staff"), "staff", settings.staff_connections)
         self.author = Pool(settings.url_of("author"), "author", 2)
         self.grading = Pool(settings.url_of("grading"), "grading", 4, statement_timeout="60000")

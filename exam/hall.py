@@ -5,8 +5,8 @@ import logging
 from contextlib import suppress
 
 from exam.answers import AnswerLog
-from exam.attempts import Notices, Starts
-from exam.auth import Sessions
+from exam.attempts import Starts
+from exam.auth import LogIns, Sessions
 from exam.cache import Store
 from exam.db import Database
 from exam.errors import Refusal
@@ -15,6 +15,8 @@ from exam.metrics import Metrics
 from exam.papers import Papers
 from exam.receipts import Signer
 from exam.settings import Settings
+from exam.sittings import Notices, Sittings
+from exam.submissions import Submissions
 
 log = logging.getLogger("exam.hall")
 
@@ -37,7 +39,9 @@ class Hall:
         self.notices = Notices(self.db)
         self.door = Door(settings.redis_state_url)
         self.signer = Signer(settings.receipt_key)
-        self.code_key = settings.derived("access codes")
+        self.submissions = Submissions(self.db, self.signer)
+        self.sittings = Sittings(self.db)
+        self.log_ins = LogIns(self.db, self.state, settings.derived("access codes"))
         self.form_key = settings.derived("form tokens")
         self.cookie = "__Host-exam" if settings.tls else "exam"
         self.staff_cookie = "__Host-staff" if settings.tls else "staff"
@@ -48,7 +52,9 @@ class Hall:
 
     async def open(self) -> None:
         await self.db.open("saves", "web", "staff", "author")
-        with suppress(Refusal):  # a first connection now, so that no candidate waits for it; later, if the database is away
+        with suppress(
+            Refusal
+        ):  # a first connection now, so that no candidate waits for it; later, if the database is away
             async with self.db.saves.connection(), self.db.web.connection():
                 pass
         self._notices = asyncio.create_task(self._keep_notices())
@@ -74,7 +80,13 @@ class Hall:
             self._notices.cancel()
             with suppress(asyncio.CancelledError):
                 await self._notices
-        await asyncio.gather(self.answers.drain(), self.starts.drain())
+        await asyncio.gather(
+            self.answers.drain(),
+            self.starts.drain(),
+            self.submissions.drain(),
+            self.sittings.drain(),
+            self.log_ins.drain(),
+        )
         await self.db.close()
         await self.door.close()
         await self.state.close()

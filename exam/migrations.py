@@ -1,18 +1,22 @@
 """Migrations: the files of sql/migrations in the order of their names, each once, and partitions ahead of time."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 
 from exam.db import SQL_FOLDER, Connection, load
 
-list_applied, has_migrations, add_migration, add_partitions, list_partition_districts, find_missing = load(
-    "migrations",
-    "list_applied",
-    "has_migrations",
-    "add_migration",
-    "add_partitions",
-    "list_partition_districts",
-    "find_missing",
+list_applied, has_migrations, add_migration, add_partitions, list_partition_districts, find_missing, list_lacking = (
+    load(
+        "migrations",
+        "list_applied",
+        "has_migrations",
+        "add_migration",
+        "add_partitions",
+        "list_partition_districts",
+        "find_missing",
+        "list_lacking",
+    )
 )
 
 _LOCK: Final = 4_011_918_240  # one number for all who migrate: the second waits until the first is done
@@ -55,3 +59,8 @@ async def missing_partitions(connection: Connection, district_id: int, on_day: d
     """The tables that have no partition of their own for a district and day."""
     rows = await find_missing.many(connection, district_id=district_id, on_day=on_day)
     return [row["missing"] for row in rows]
+
+
+async def lacking_partitions(connection: Connection, days: Sequence[dt.date]) -> list[str]:
+    """The tables without a partition for any district on these days, or for what is scheduled from the first of them on."""
+    return [row["missing"] for row in await list_lacking.many(connection, days=days)]

@@ -94,8 +94,10 @@ class Papers:
         self._loaded: OrderedDict[bytes, Loaded] = OrderedDict()
         self._loading: dict[bytes, asyncio.Task[Loaded]] = {}
 
-    async def get(self, form_hash: bytes) -> Loaded:
+    async def get(self, form_hash: bytes | None) -> Loaded:
         """The paper of a form; NothingHere where there is none."""
+        if form_hash is None:
+            raise NothingHere
         loaded = self._loaded.get(form_hash)
         if loaded is not None:
             return loaded

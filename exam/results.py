@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from exam.attempts import finals_of
 from exam.db import Connection, Database, Row, load
 from exam.papers import Paper
 from exam.receipts import digest_of
+from exam.submissions import Claimed, finals_of
 from grading.items import Response
 from grading.keys import Key
 from grading.scoring import FormItem, FormScorer, Scheme, Score
@@ -24,6 +24,7 @@ from grading.scoring import FormItem, FormScorer, Scheme, Score
     store_results,
     give_up,
     grading_ages,
+    count_overdue,
     count_states,
     list_results,
     find_slot_day,
@@ -34,6 +35,7 @@ from grading.scoring import FormItem, FormScorer, Scheme, Score
     "store_results",
     "give_up",
     "grading_ages",
+    "count_overdue",
     "count_states",
     "list_results",
     "find_slot_day",
@@ -77,7 +79,9 @@ class Grader:
             if not claimed:
                 return 0, 0
             day: dt.date = claimed[0]["exam_day"]
-            finals = await finals_of(connection, day, claimed)
+            finals = await finals_of(
+                connection, day, [Claimed(row["district_id"], row["attempt_id"]) for row in claimed]
+            )
             key_version, scorer = await self._scorer(connection, claimed[0]["form_hash"])
             scored: list[tuple[Row, Score]] = []
             for row in claimed:

@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     save_connections: int = 4
     web_connections: int = 4
     staff_connections: int = 3
+    max_candidates: int = 0
+    """How many may sit at once on this deployment, as its own load test found; more are not pinned without a reason.
+    0: not measured, so nothing is refused."""
     debug: bool = False
 
     def url_of(self, role: str) -> str:

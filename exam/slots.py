@@ -14,7 +14,8 @@ from exam.db import Connection, Row, Rows, load
 from exam.errors import Malformed, NothingHere, NotPossible
 from exam.exams import exam_of
 from exam.migrations import missing_partitions
-from exam.timing import Times, check_times, last_start, local_day, overlap
+from exam.timing import Times, check_times, last_start, latest_end, local_day, overlap
+from exam.turns import take_turn
 
 (
     add_slot,
@@ -28,6 +29,8 @@ from exam.timing import Times, check_times, last_start, local_day, overlap
     list_engagements,
     add_bookings,
     take_seats,
+    find_longest_allowance,
+    count_beside,
     prepare_attempts,
     mark_pinned,
     count_unfinished,
@@ -46,6 +49,8 @@ from exam.timing import Times, check_times, last_start, local_day, overlap
     "list_engagements",
     "add_bookings",
     "take_seats",
+    "find_longest_allowance",
+    "count_beside",
     "prepare_attempts",
     "mark_pinned",
     "count_unfinished",
@@ -232,13 +237,17 @@ async def _left_out(connection: Connection, slot: Row, people: Rows) -> dict[int
     return reasons
 
 
-async def pin(connection: Connection, staff: StaffSession, slot_id: int) -> int:
+async def pin(
+    connection: Connection, staff: StaffSession, slot_id: int, *, max_candidates: int = 0, override: str = ""
+) -> int:
     """Prepares the attempt of everybody who is booked, and closes the booking for good; how many.
 
     Forms are dealt round over the candidates in random order. After the commit the caller warms the cache with the
-    papers. NotPossible where something is missing or the slot is pinned, NothingHere for a foreign slot.
+    papers. NotPossible where something is missing, the slot is pinned, or it and what is pinned beside it are more than
+    the `max_candidates` (0: not measured) of the deployment and no `override` says why; NothingHere for a foreign slot.
     """
     only(staff, "district_admin")
+    reason = plain_text(override, "override", 500, required=False)
     slot = await _lock(connection, staff, slot_id)
     if slot["pinned_at"] is not None:
         raise NotPossible("This slot is pinned already. Nothing was changed.")
@@ -250,6 +259,14 @@ async def pin(connection: Connection, staff: StaffSession, slot_id: int) -> int:
         raise NotPossible(
             f"The database is not ready for this district on {slot['exam_day']}: {', '.join(missing)} is missing. "
             "Ask whoever runs the service to carry out `exam migrate`. Nothing was pinned."
+        )
+    excess = await _excess(connection, slot, max_candidates) if max_candidates else {}
+    if excess and not reason:
+        raise NotPossible(
+            f"Together with the {excess['beside']} pinned at the same time in all districts, the {slot['booked']} of this "
+            f"slot make {excess['candidates']} candidates at once, and this deployment is measured for {max_candidates}. "
+            "Nothing was pinned. Choose another time, or give a reason why it may be pinned all the same.",
+            field="override",
         )
     prepared = await prepare_attempts.run(connection, district_id=slot["district_id"], slot_id=slot_id)
     if not prepared:
@@ -263,8 +280,26 @@ async def pin(connection: Connection, staff: StaffSession, slot_id: int) -> int:
         slot_id=slot_id,
         attempts=prepared,
         forms=slot["forms"],
+        **({"override": reason, **excess} if excess else {}),
     )
     return prepared
+
+
+async def _excess(connection: Connection, slot: Row, max_candidates: int) -> dict[str, int]:
+    """What makes a slot too big: `candidates` at once, those `beside` it and `max_candidates`; empty if it is not."""
+    longest = await find_longest_allowance.one_or_none(
+        connection, district_id=slot["district_id"], slot_id=slot["slot_id"]
+    )
+    if longest is None:
+        return {}
+    # Of two districts that pin at once the second has to see what the first has prepared.
+    await take_turn(connection, "the size of a slot")
+    ends_at = latest_end(_times(slot), longest["extra_time_pct"])
+    beside: int = (await count_beside.one(connection, opens_at=slot["opens_at"], ends_at=ends_at))["attempts"]
+    candidates = beside + slot["booked"]
+    if candidates <= max_candidates:
+        return {}
+    return {"candidates": candidates, "beside": beside, "max_candidates": max_candidates}
 
 
 async def release(connection: Connection, staff: StaffSession, slot_id: int) -> int:

@@ -10,27 +10,32 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from exam.attempts import receipt_sealed, seal
+from exam.answers import OLDEST
 from exam.auth import bury_revoked
 from exam.cache import Store
 from exam.db import Database
 from exam.errors import Refusal
 from exam.jobs import QUEUE, decode_job, encode_job, redis_settings
 from exam.metrics import Metrics
+from exam.migrations import lacking_partitions
 from exam.receipts import Signer
-from exam.results import MOST_TRIES, Grader, count_states, grading_ages
+from exam.results import MOST_TRIES, Grader, count_overdue, count_states, grading_ages
 from exam.settings import Settings
 from exam.signals import stop_on_signals
+from exam.submissions import receipt_sealed, seal
 
 log = logging.getLogger("exam.worker")
 
 SEAL_EVERY: Final = 1.0
 GRADE_EVERY: Final = 2.0
 LOOK_EVERY: Final = 5.0
+AHEAD: Final = dt.timedelta(days=7)
+"""Partitions that will lack then are told now, so that somebody has a week for `exam migrate`."""
 
 
 class GradingWorker:
@@ -45,12 +50,26 @@ class GradingWorker:
         self.metrics = Metrics()
         self._grading = asyncio.Lock()
         self._ages = {"waiting": 0.0, "oldest": 0.0, "needs_attention": 0.0}
+        self._overdue = 0
+        self._lacking = 0
+        self._looked = time.monotonic()
         self.metrics.gauge("exam_grading_waiting", "Submissions not graded yet.", lambda: self._ages["waiting"])
         self.metrics.gauge("exam_grading_oldest_seconds", "Age of the oldest of them.", lambda: self._ages["oldest"])
         self.metrics.gauge(
             "exam_grading_needs_attention",
             "Submissions that could not be graded.",
             lambda: self._ages["needs_attention"],
+        )
+        self.metrics.gauge("exam_attempts_overdue", "Attempts that should be sealed by now.", lambda: self._overdue)
+        self.metrics.gauge(
+            "exam_partitions_missing",
+            f"Partitions that lack for today, for {AHEAD.days} days from now or for what is scheduled.",
+            lambda: self._lacking,
+        )
+        self.metrics.gauge(
+            "exam_figures_age_seconds",
+            "Age of these figures; they come from the database.",
+            lambda: time.monotonic() - self._looked,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -99,9 +118,13 @@ class GradingWorker:
         async with self.db.grading.connection() as connection:
             ages = await grading_ages.one(connection, most_tries=MOST_TRIES)
             self._ages = {name: float(ages[name]) for name in self._ages}
+            self._overdue = (await count_overdue.one(connection, oldest=OLDEST))["attempts"]
+            today = dt.datetime.now(ZoneInfo(self._settings.time_zone)).date()
+            self._lacking = len(await lacking_partitions(connection, [today, today + AHEAD]))
             since = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
             states = await count_states.many(connection, since=since)
             self.metrics.states = {row["state"]: row["attempts"] for row in states}
+            self._looked = time.monotonic()
         await bury_revoked(self.db, self.state)
 
     async def _listen(self, stop: asyncio.Event) -> None:
@@ -143,9 +166,9 @@ class GradingWorker:
                     await asyncio.wait_for(stop.wait(), 1)
 
 
-async def work(settings: Settings, metrics_port: int | None) -> None:
+async def work(settings: Settings, metrics_port: int | None, metrics_address: str = "127.0.0.1") -> None:
     """Runs a worker process until it is asked to stop."""
     worker = GradingWorker(settings)
     if metrics_port is not None:
-        worker.metrics.serve(metrics_port)
+        worker.metrics.serve(metrics_port, metrics_address)
     await worker.run(stop_on_signals())

@@ -59,12 +59,16 @@ def bank() -> list[tuple[Item, Key]]:
     for number in range(1, QUESTIONS + 1):
         prompt = {"en": f"<p>{english.format(number)}</p>", "mr": f"<p>{marathi.format(number)}</p>"}
         options = [
-            Option(letter, {"en": f"The statement {letter} of number {number}", "mr": f"क्रमांक {number} चे विधान {letter}"})
+            Option(
+                letter, {"en": f"The statement {letter} of number {number}", "mr": f"क्रमांक {number} चे विधान {letter}"}
+            )
             for letter in "abcd"
         ]
         code = f"q{number:02}"
         if number % 10 == 0:
-            pairs.append((Item(code, "main", prompt, TextEntry(60)), TextKey([TextAnswer("answer"), TextAnswer("उत्तर")])))
+            pairs.append(
+                (Item(code, "main", prompt, TextEntry(60)), TextKey([TextAnswer("answer"), TextAnswer("उत्तर")]))
+            )
         elif number % 10 == 5:
             pairs.append((Item(code, "main", prompt, Numeric()), NumericKey([NumericAnswer("3.14", "3.15")])))
         elif number % 10 == 7:
@@ -91,7 +95,9 @@ async def fill(
     opens_at = now + dt.timedelta(seconds=opens_in)
     day = now.date()
     for district_id, code, _ in SHARES:
-        await owner.execute("INSERT INTO district VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", district_id, code, {"en": code})
+        await owner.execute(
+            "INSERT INTO district VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", district_id, code, {"en": code}
+        )
     await migrations.make_partitions(owner, day, 0)
     form = await _form(owner, minutes)
     slots: dict[int, int] = {}
@@ -144,7 +150,8 @@ async def fill(
             "credential",
             columns=["registration", "district_id", "candidate_id", "code_hash"],
             records=[
-                (f"LOAD-{number}", district, number + 1, hash_code(key, *login_of(number))) for number, district in where
+                (f"LOAD-{number}", district, number + 1, hash_code(key, *login_of(number)))
+                for number, district in where
             ],
         )
     await owner.execute("SELECT setval('attempt_id_seq', $1)", candidates + 1)

@@ -93,24 +93,14 @@ FROM verdict v
 
 -- name: final_answers
 -- What counts of each attempt: for every item the row with the highest epoch and seq, by attempt and item.
-SELECT DISTINCT ON (a.attempt_id, a.item) a.attempt_id, a.item, a.epoch, a.seq, a.response, a.flag
-FROM answer a
-WHERE a.district_id = ANY (:districts::smallint[]) AND a.exam_day = :day AND a.attempt_id = ANY (:attempts::bigint[])
-  AND a.item > 0
-ORDER BY a.attempt_id, a.item, a.epoch DESC, a.seq DESC
-
--- name: watermark_of
--- The highest seq held for an attempt and epoch, counted or kept; 0 where there is none.
-SELECT greatest(
-  (SELECT coalesce(max(seq), 0) FROM answer
-   WHERE district_id = :district_id AND exam_day = :day AND attempt_id = :attempt_id AND epoch = :epoch),
-  (SELECT coalesce(max(seq), 0) FROM quarantine
-   WHERE district_id = :district_id AND exam_day = :day AND attempt_id = :attempt_id AND epoch = :epoch)) AS watermark
-
--- name: count_kept
--- How many rows of an attempt are in quarantine.
-SELECT count(*) AS kept FROM quarantine
-WHERE district_id = :district_id AND exam_day = :day AND attempt_id = :attempt_id
+SELECT r.attempt_id, f.item, f.epoch, f.seq, f.response, f.flag
+FROM unnest(:districts::smallint[], :attempts::bigint[]) AS r(district_id, attempt_id)
+CROSS JOIN LATERAL (
+  SELECT DISTINCT ON (a.item) a.item, a.epoch, a.seq, a.response, a.flag
+  FROM answer a
+  WHERE a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id AND a.item > 0
+  ORDER BY a.item, a.epoch DESC, a.seq DESC
+) f
 
 -- name: list_quarantine
 -- The rows of a slot that do not count, newest first, with what arrived when and whose they are; at most 500.

@@ -1,30 +1,45 @@
--- name: find_credential
--- The district, person and code hash behind a registration number; no row where nobody has it.
-SELECT c.district_id, c.candidate_id, c.code_hash
-FROM credential c
-WHERE c.registration = :registration
+-- name: find_credentials
+-- Who is behind each of these registration numbers, their code's hash, and the sitting their session will be for.
+SELECT c.registration, c.district_id, c.candidate_id, c.code_hash, f.slot_id, f.exam_day, f.attempt_id, f.form_hash
+FROM unnest(:registrations::text[]) AS r(registration)
+JOIN credential c USING (registration)
+LEFT JOIN LATERAL (
+  SELECT b.slot_id, s.exam_day, a.attempt_id, a.form_hash
+  FROM booking b
+  JOIN slot s ON s.slot_id = b.slot_id AND s.district_id = b.district_id
+  LEFT JOIN attempt a ON a.district_id = b.district_id AND a.exam_day = s.exam_day AND a.slot_id = b.slot_id
+    AND a.candidate_id = b.candidate_id
+  WHERE b.district_id = c.district_id AND b.candidate_id = c.candidate_id
+  -- The running one, else the next one, else the last one.
+  ORDER BY
+    CASE WHEN a.state = 'started' THEN 0
+         WHEN coalesce(a.state, 'prepared') = 'prepared' AND s.closes_at >= now() THEN 1
+         ELSE 2 END,
+    CASE WHEN s.closes_at >= now() THEN s.opens_at END,
+    s.opens_at DESC
+  LIMIT 1
+) f ON true
 
 -- name: find_sitting
--- The slot and attempt a candidate's session is for: the running one, else the next one, else the last one.
-SELECT b.slot_id, s.exam_day, a.attempt_id, a.form_hash
-FROM booking b
-JOIN slot s ON s.slot_id = b.slot_id AND s.district_id = b.district_id
-LEFT JOIN attempt a ON a.district_id = b.district_id AND a.exam_day = s.exam_day AND a.slot_id = b.slot_id
-  AND a.candidate_id = b.candidate_id
-WHERE b.district_id = :district_id AND b.candidate_id = :candidate_id
-ORDER BY
-  CASE WHEN a.state = 'started' THEN 0
-       WHEN coalesce(a.state, 'prepared') = 'prepared' AND s.closes_at >= now() THEN 1
-       ELSE 2 END,
-  CASE WHEN s.closes_at >= now() THEN s.opens_at END,
-  s.opens_at DESC
-LIMIT 1
+-- The attempt that has been prepared for a booking since; no row before the pin.
+SELECT a.exam_day, a.attempt_id, a.slot_id, a.form_hash
+FROM attempt a
+WHERE a.district_id = :district_id AND a.candidate_id = :candidate_id AND a.slot_id = :slot_id
 
--- name: add_candidate_session
--- A new session of a candidate, valid for 12 hours.
+-- name: find_booking
+-- The next slot that a candidate is booked into, else the last one.
+SELECT b.slot_id FROM booking b JOIN slot s ON s.slot_id = b.slot_id AND s.district_id = b.district_id
+WHERE b.district_id = :district_id AND b.candidate_id = :candidate_id
+ORDER BY s.closes_at < now(), abs(extract(epoch FROM s.opens_at - now())) LIMIT 1
+
+-- name: add_candidate_sessions
+-- New sessions of candidates, valid for 12 hours.
 INSERT INTO session (token_hash, district_id, candidate_id, exam_day, attempt_id, slot_id, form_hash, expires_at)
-VALUES (:token_hash, :district_id, :candidate_id, CASE WHEN :attempt_id::bigint IS NOT NULL THEN :exam_day::date END,
-        :attempt_id, :slot_id, :form_hash, now() + interval '12 hours')
+SELECT n.token_hash, n.district_id, n.candidate_id, CASE WHEN n.attempt_id IS NOT NULL THEN n.exam_day END, n.attempt_id,
+  n.slot_id, n.form_hash, now() + interval '12 hours'
+FROM unnest(:token_hashes::bytea[], :districts::smallint[], :candidates::bigint[], :days::date[], :attempts::bigint[],
+            :slots::int[], :forms::bytea[])
+  AS n(token_hash, district_id, candidate_id, exam_day, attempt_id, slot_id, form_hash)
 
 -- name: attach_session
 -- Gives a session that was opened before its slot was pinned the attempt that has been prepared since.

@@ -6,10 +6,6 @@ SELECT current_setting(:name) AS value
 -- The database's time.
 SELECT clock_timestamp() AS now
 
--- name: list_scheduled
--- The districts and days for which something is scheduled from today on.
-SELECT DISTINCT district_id, exam_day FROM slot WHERE exam_day >= :today
-
 -- name: list_all_districts
 -- The districts by code.
 SELECT district_id, code FROM district ORDER BY code

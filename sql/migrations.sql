@@ -21,3 +21,15 @@ SELECT create_partitions(:district_id, :first_month, :months)
 -- name: find_missing
 -- The tables that have no partition of their own for a district and day.
 SELECT missing FROM missing_partitions(:district_id, :on_day) AS missing
+
+-- name: list_lacking
+-- The tables that have no partition of their own for what is scheduled from the first of some days on, or for any district
+-- on one of the days.
+SELECT DISTINCT missing
+FROM (
+  SELECT district_id, exam_day FROM slot WHERE exam_day >= (:days::date[])[1]
+  UNION
+  SELECT district_id, exam_day FROM district CROSS JOIN unnest(:days::date[]) AS exam_day
+) AS needed
+CROSS JOIN LATERAL missing_partitions(needed.district_id, needed.exam_day) AS missing
+ORDER BY missing

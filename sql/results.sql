@@ -63,6 +63,11 @@ SELECT count(*) FILTER (WHERE tries < :most_tries) AS waiting,
   count(*) FILTER (WHERE tries >= :most_tries) AS needs_attention
 FROM submission WHERE graded_at IS NULL
 
+-- name: count_overdue
+-- How many attempts run on although the sweeper should have ended them; the same condition as in seal_due.
+SELECT count(*) AS attempts FROM attempt
+WHERE state = 'started' AND deadline < now() - grace_s * interval '1 second' - :oldest * interval '1 second'
+
 -- name: count_states
 -- How many attempts of these days are in which state.
 SELECT state, count(*) AS attempts FROM attempt WHERE exam_day >= :since GROUP BY state

@@ -1,4 +1,16 @@
 -- What the migrations give; written by `make schema`, compared by tests/test_sql.py.
+CREATE FUNCTION public.count_overlapping(opens timestamp with time zone, ends timestamp with time zone) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  SELECT count(*)
+  FROM public.attempt a
+  -- Nobody sits for three days: 12 hours to start, 10 of exam, twice that again as an allowance, some grants.
+  WHERE a.exam_day BETWEEN (opens AT TIME ZONE 'UTC')::date - 3 AND (ends AT TIME ZONE 'UTC')::date + 1
+    AND a.state IN ('prepared', 'started')
+    AND a.opens_at < ends
+    AND coalesce(a.ends_at, a.closes_at + a.duration_s * interval '1 second') + a.grant_s * interval '1 second' > opens
+$$;
 CREATE FUNCTION public.create_partitions(district smallint, first_month date, months integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public'
@@ -825,11 +837,14 @@ GRANT USAGE ON SCHEMA public TO exam_web;
 GRANT USAGE ON SCHEMA public TO exam_staff;
 GRANT USAGE ON SCHEMA public TO exam_author;
 GRANT USAGE ON SCHEMA public TO exam_grading;
+REVOKE ALL ON FUNCTION public.count_overlapping(opens timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.count_overlapping(opens timestamp with time zone, ends timestamp with time zone) TO exam_staff;
 REVOKE ALL ON FUNCTION public.create_partitions(district smallint, first_month date, months integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.freeze_form_key(frozen bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.freeze_form_key(frozen bytea) TO exam_staff;
 GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_staff;
 GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_web;
+GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_grading;
 GRANT SELECT ON TABLE public.announcement TO exam_web;
 GRANT SELECT,INSERT ON TABLE public.announcement TO exam_staff;
 GRANT SELECT,INSERT ON TABLE public.answer TO exam_web;

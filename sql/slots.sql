@@ -89,6 +89,18 @@ SELECT :district_id, :slot_id, candidate_id FROM unnest(:candidates::bigint[]) A
 -- Counts seats as taken; more than there are break the table's check.
 UPDATE slot SET booked = booked + :seats WHERE district_id = :district_id AND slot_id = :slot_id
 
+-- name: find_longest_allowance
+-- The greatest extra time, in percent, of anybody who is booked into a slot; no row where nobody is.
+SELECT greatest(b.extra_time_pct, c.extra_time_pct)::int AS extra_time_pct
+FROM booking b
+JOIN candidate c ON c.district_id = b.district_id AND c.candidate_id = b.candidate_id
+WHERE b.district_id = :district_id AND b.slot_id = :slot_id
+ORDER BY 1 DESC LIMIT 1
+
+-- name: count_beside
+-- How many attempts of all districts are pinned into a span of time.
+SELECT count_overlapping(:opens_at, :ends_at) AS attempts
+
 -- name: prepare_attempts
 -- An attempt for everybody who is booked: forms dealt round over the candidates in random order, with all that a start
 -- needs. The seed only orders options and goes to the browser anyway, so it may come from an ordinary random().

@@ -29,7 +29,7 @@ def test_every_block_is_used_and_belongs_to_one_module(path):
     home = ROOT / "exam" / f"{path.stem}.py"
     assert f'"{path.stem}"' in SOURCES[home], f"{home.name} does not load {path.name}"
     for name in db.parse_blocks(path.read_text("utf-8")):
-        uses = [text for text in SOURCES.values() if re.search(rf"\b{name}\.(many|one|one_or_none|run|each)\(|, {name}, ", text)]
+        uses = [text for text in SOURCES.values() if re.search(rf"\b_?{name}\.(many|one|one_or_none|run|each)\(|, {name}, ", text)]
         assert uses, f"{path.name}: nobody uses {name}"
 
 

@@ -8,15 +8,15 @@ from litestar.handlers import ASGIRouteHandler, asgi
 from litestar.types import Receive, Send
 from msgspec import Meta
 
-from exam import attempts
 from exam.answers import Line, Save, Saved
-from exam.attempts import Running, Sitting
-from exam.auth import CandidateSession, log_in_candidate, read_token
+from exam.attempts import Running, sat, take_over_attempt
+from exam.auth import CandidateSession, read_token
 from exam.db import Row
 from exam.errors import Malformed, NothingHere, NotInPaper
 from exam.hall import Hall
 from exam.papers import picture
 from exam.receipts import Receipt
+from exam.sittings import Sitting, list_notices
 from exam.web.bare import Handler, Request, door, read_json, respond, respond_bytes
 from grading.items import Response, canonical
 
@@ -98,15 +98,14 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
                 "now": now(),
                 "watermark": saved.watermark,
                 "deadline": milliseconds(saved.deadline),
-                "notices": hall.notices.latest(session.slot_id or 0),
+                "notices": hall.notices.latest(session.slot_id),
                 **_kept(saved),
             },
         )
 
     async def write(session: CandidateSession, stamp: float, epoch: int, answers: list[AnswerIn]) -> Saved:
         """Checks each answer against the paper, before any of them can trouble its neighbours; then commits them."""
-        if session.attempt_id is None or session.exam_day is None or session.form_hash is None:
-            raise NothingHere
+        attempt = sat(session)
         paper = await hall.papers.get(session.form_hash)
         lines = []
         for place, answer in enumerate(answers):
@@ -115,19 +114,17 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             if not paper.takes(answer.item, answer.response):
                 raise NotInPaper(seq=answer.seq)
             lines.append(Line(answer.seq, answer.item, canonical(answer.response), answer.flag, answer.at))
-        save = Save(session.district_id, session.exam_day, session.attempt_id, epoch, lines, stamp)
+        save = Save(attempt.district_id, attempt.exam_day, attempt.attempt_id, epoch, lines, stamp)
         return await hall.answers.save(save)
 
     # Before and after ---------------------------------------------------------------------------------------
 
     async def login(request: Request, receive: Receive, send: Send) -> None:
         body: Login = await read_json(request, receive, _login)
-        token = await log_in_candidate(hall.db, hall.state, hall.code_key, body.registration, body.code)
+        token, session = await hall.log_ins.candidate(body.registration, body.code)
         secure = "; Secure" if hall.settings.tls else ""
         header = f"{hall.cookie}={token.hex()}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}"
-        session = await hall.sessions.candidate(token)
-        sitting = await _sitting(session)
-        await respond(send, sitting, headers=_with_cookie(header))
+        await respond(send, await _sitting(session), headers=_with_cookie(header))
 
     async def logout(request: Request, receive: Receive, send: Send) -> None:
         await read_json(request, receive, _empty)
@@ -143,8 +140,8 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         if session.attempt_id is None:
             async with hall.db.web.connection() as connection:
                 session = await hall.sessions.attach(connection, session)
-        found = await attempts.sitting_of(hall.db, session)
-        return _sitting_json(found, session, hall.notices.latest(session.slot_id or 0))
+        found = await hall.sittings.of(session)
+        return _sitting_json(found, session, hall.notices.latest(session.slot_id))
 
     async def start(request: Request, receive: Receive, send: Send) -> None:
         body: StartBody = await read_json(request, receive, _start)
@@ -154,21 +151,21 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
 
     async def take_over(request: Request, receive: Receive, send: Send) -> None:
         await read_json(request, receive, _empty)
-        running = await attempts.take_over_attempt(hall.db, await session_of(request))
+        running = await take_over_attempt(hall.db, await session_of(request))
         await respond(send, _running_json(running, hall.notices.latest(running.slot_id)))
 
     async def submit(request: Request, receive: Receive, send: Send) -> None:
         body: SubmitBody = await read_json(request, receive, _submit)
         session = await session_of(request)
         saved = await write(session, request.stamp, body.epoch, body.answers) if body.answers else None
-        state, receipt = await attempts.submit(hall.db, session, hall.signer, body.epoch, body.last_seq)
-        if state == "submitted":
+        submitted = await hall.submissions.submit(session, body.epoch, body.last_seq)
+        if submitted.state == "submitted":
             hall.knock()
         answer: dict[str, Any] = {
             "now": now(),
-            "state": state,
+            "state": submitted.state,
             "watermark": body.last_seq if saved is None else saved.watermark,
-            "receipt": _receipt_json(receipt),
+            "receipt": _receipt_json(submitted.receipt),
         }
         await respond(send, answer if saved is None else answer | _kept(saved))
 
@@ -177,9 +174,8 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         asked = request.path.strip("/")
         if session.form_hash is None or asked != session.form_hash.hex():
             raise NothingHere
-        async with hall.db.web.connection() as connection:
-            if (await attempts.now_of(connection, session))["state"] == "prepared":
-                raise NothingHere
+        if not await hall.starts.begun(session):
+            raise NothingHere
         loaded = await hall.papers.get(session.form_hash)
         await respond_bytes(
             send, loaded.compressed, b"application/json", (b"content-encoding", b"gzip"), immutable=True
@@ -189,7 +185,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         session = await session_of(request)
         after = _number(request.query, b"after")
         async with hall.db.web.connection() as connection:
-            rows = await attempts.list_notices.many(connection, slot_id=session.slot_id, after=after)
+            rows = await list_notices.many(connection, slot_id=session.slot_id, after=after)
         listed = [
             {"notice": row["announcement_id"], "at": milliseconds(row["announced_at"]), "text": row["text"]}
             for row in rows
@@ -288,9 +284,11 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int) -> 
         "candidate": {name: booked[name] for name in ("name", "registration", "district", "language")},
         "exam": {
             "title": booked["title"],
-            "minutes": booked["duration_s"] * (100 + booked["extra_time_pct"]) // 6000,
+            "minutes": booked["duration_s"]
+            * (100 + max(booked["extra_time_pct"], booked["candidate_extra_time_pct"]))
+            // 6000,
             "navigation": "free",
-            "questions": booked["questions"],
+            "questions": booked["questions"] or 0,
         },
         "slot": {
             "opens_at": milliseconds(booked["opens_at"]),

@@ -421,6 +421,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
   WHERE to_regclass('public.' || noun || '_d' || district || to_char(on_day, '_YYYY_MM')) IS NULL
 $$;
 
+-- Attempts of all districts that may run at some moment of a span: prepared ones until their last start has had its time.
+-- Staff see their own district only; what a slot may hold depends on everybody's, so they are told the number and no more.
+CREATE FUNCTION count_overlapping(opens timestamptz, ends timestamptz) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT count(*)
+  FROM public.attempt a
+  -- Nobody sits for three days: 12 hours to start, 10 of exam, twice that again as an allowance, some grants.
+  WHERE a.exam_day BETWEEN (opens AT TIME ZONE 'UTC')::date - 3 AND (ends AT TIME ZONE 'UTC')::date + 1
+    AND a.state IN ('prepared', 'started')
+    AND a.opens_at < ends
+    AND coalesce(a.ends_at, a.closes_at + a.duration_s * interval '1 second') + a.grant_s * interval '1 second' > opens
+$$;
+REVOKE ALL ON FUNCTION count_overlapping FROM PUBLIC;
+
 -- Who may do what ------------------------------------------------------------------------------------------------
 GRANT SELECT ON district, exam, slot, form, form_item, media, candidate, booking, credential, announcement TO exam_web;
 GRANT SELECT, INSERT ON session TO exam_web, exam_staff;
@@ -444,8 +458,8 @@ GRANT UPDATE (booked, pinned_at, released_at) ON slot TO exam_staff;
 GRANT UPDATE (grant_s, deadline, takeovers_left, state, ended_at) ON attempt TO exam_staff;
 GRANT UPDATE (name) ON candidate TO exam_staff;  -- no page renames anybody: booking locks the rows, and a lock needs it
 GRANT USAGE ON SEQUENCE attempt_id_seq TO exam_staff;
-GRANT EXECUTE ON FUNCTION freeze_form_key, missing_partitions TO exam_staff;
-GRANT EXECUTE ON FUNCTION missing_partitions TO exam_web;
+GRANT EXECUTE ON FUNCTION freeze_form_key, missing_partitions, count_overlapping TO exam_staff;
+GRANT EXECUTE ON FUNCTION missing_partitions TO exam_web, exam_grading;
 
 GRANT SELECT ON district, bank, item, item_version, item_key, media TO exam_author;
 GRANT INSERT ON bank, item, item_version, item_key, media TO exam_author;

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from exam.attempts import seal
+from exam.submissions import seal
 from exam.audit import list_acts
 from exam.db import Pool
 from exam.errors import Malformed, NotAllowed, NothingHere, NotPossible

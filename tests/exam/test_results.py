@@ -7,7 +7,7 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from exam import attempts
+from exam import submissions
 from exam.results import MOST_TRIES, Grader, Mismatch, claim_submissions, score_of, store_results
 from exam.worker import GradingWorker
 from tests.cast import RIGHT, begin, log_in, row, save
@@ -60,12 +60,12 @@ async def test_what_counts_is_the_last_answer_of_the_last_epoch(client, cast, ow
 async def test_clock_seals_in_bulk_and_receipts_follow(client, cast, owner, hall):
     _, devices = await sat(client, cast, *(f"c{n}" for n in range(8)), submit=False)
     await owner.execute("UPDATE attempt SET deadline = now() - interval '49 seconds'")
-    assert await attempts.seal(hall.db) == 0  # grace and the greatest age are not over yet
+    assert await submissions.seal(hall.db) == 0  # grace and the greatest age are not over yet
     await owner.execute("UPDATE attempt SET deadline = now() - interval '51 seconds'")
-    assert await attempts.seal(hall.db) == 8
+    assert await submissions.seal(hall.db) == 8
     first = (await devices[0].get("/api/sitting")).json()
     assert first["state"] == "sealed" and first["receipt"] is None
-    assert await attempts.receipt_sealed(hall.db, hall.signer) == 8
+    assert await submissions.receipt_sealed(hall.db, hall.signer) == 8
     receipt = (await devices[0].get("/api/sitting")).json()["receipt"]
     assert receipt["ended_by"] == "clock" and receipt["answered"] == 5
     again = (await devices[0].post("/api/submit", json={"epoch": 1, "last_seq": 5})).json()
@@ -76,7 +76,7 @@ async def test_clock_seals_in_bulk_and_receipts_follow(client, cast, owner, hall
 
 async def test_whoever_never_started_is_not_sealed(client, cast, owner, hall):
     await cast.slot(await cast.candidate("absent"), opens_in=-7200, closes_in=-3600)
-    assert await attempts.seal(hall.db) == 0
+    assert await submissions.seal(hall.db) == 0
     assert await owner.fetchval("SELECT state FROM attempt") == "prepared"
 
 
@@ -86,10 +86,10 @@ async def test_seal_and_submit_at_once_leave_one_submission(client, cast, owner,
     await owner.execute("UPDATE attempt SET deadline = now() - interval '60 seconds'")
     body = {"epoch": 1, "last_seq": 5}
     await asyncio.gather(
-        attempts.seal(hall.db), *(device.post("/api/submit", json=body) for device in devices), attempts.seal(hall.db)
+        submissions.seal(hall.db), *(device.post("/api/submit", json=body) for device in devices), submissions.seal(hall.db)
     )
-    await attempts.seal(hall.db)
-    await attempts.receipt_sealed(hall.db, hall.signer)
+    await submissions.seal(hall.db)
+    await submissions.receipt_sealed(hall.db, hall.signer)
     assert await owner.fetchval("SELECT count(*) FROM submission WHERE digest IS NOT NULL") == 12
     assert await Grader(hall.db).grade_all() == 12
 

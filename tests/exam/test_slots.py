@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
-from exam.attempts import receipt_sealed, seal
+from exam.submissions import receipt_sealed, seal
 from exam.audit import list_acts
 from exam.db import Pool
 from exam.errors import Malformed, NotAllowed, NothingHere, NotPossible
