@@ -57,8 +57,8 @@ async def stack(folder: Path, *, durable: bool = True) -> AsyncIterator[Stack]:
         )
         connection = await db.connect(settings.database_url)
         await migrations.migrate(connection)
-        for district_id, code in ((1, "MUM"), (2, "PUN")):
-            await connection.execute("INSERT INTO district VALUES ($1, $2, '{}')", district_id, code)
+        for district_id, code, name in ((1, "MUM", "Mumbai"), (2, "PUN", "Pune")):
+            await connection.execute("INSERT INTO district VALUES ($1, $2, $3)", district_id, code, {"en": name})
         await migrations.make_partitions(connection, dt.date.today(), 0)
         await connection.close()
         webs = [web_worker(folder, number, settings) for number in range(1, WEBS + 1)]
