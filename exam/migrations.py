@@ -62,5 +62,5 @@ async def missing_partitions(connection: Connection, district_id: int, on_day: d
 
 
 async def lacking_partitions(connection: Connection, days: Sequence[dt.date]) -> list[str]:
-    """The tables without a partition for any district on these days, or for what is scheduled from the first of them on."""
+    """The tables without a partition for any district on these days or for what is scheduled from the first one on."""
     return [row["missing"] for row in await list_lacking.many(connection, days=days)]

@@ -78,6 +78,8 @@ class Loaded(msgspec.Struct, frozen=True):
     body: bytes
     compressed: bytes
     interactions: list[Interaction]
+    titles: dict[str, Text]
+    """Section to its title."""
 
     def takes(self, item: int, response: Response) -> bool:
         """Whether the paper has this item and the response fits it; item 0 takes the empty response only."""
@@ -117,8 +119,13 @@ class Papers:
                 raise NothingHere
             body = row["paper"]
             await self._cache.put_many({key: body}, CACHE_SECONDS)
-        interactions = [item.interaction for item in msgspec.json.decode(body, type=Paper).items]
-        loaded = Loaded(body, gzip.compress(body, 9, mtime=0), interactions)
+        paper = msgspec.json.decode(body, type=Paper)
+        loaded = Loaded(
+            body,
+            gzip.compress(body, 9, mtime=0),
+            [item.interaction for item in paper.items],
+            {section.section: section.title for section in paper.sections},
+        )
         self._loaded[form_hash] = loaded
         while len(self._loaded) > MOST_IN_MEMORY:
             self._loaded.popitem(last=False)

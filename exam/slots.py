@@ -4,7 +4,7 @@ Booking, pinning and releasing lock the slot's row first, so that they follow ea
 """
 
 import datetime as dt
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -260,14 +260,18 @@ async def pin(
             f"The database is not ready for this district on {slot['exam_day']}: {', '.join(missing)} is missing. "
             "Ask whoever runs the service to carry out `exam migrate`. Nothing was pinned."
         )
-    excess = await _excess(connection, slot, max_candidates) if max_candidates else {}
-    if excess and not reason:
-        raise NotPossible(
-            f"Together with the {excess['beside']} pinned at the same time in all districts, the {slot['booked']} of this "
-            f"slot make {excess['candidates']} candidates at once, and this deployment is measured for {max_candidates}. "
-            "Nothing was pinned. Choose another time, or give a reason why it may be pinned all the same.",
-            field="override",
-        )
+    beside = await _count_beside(connection, slot) if max_candidates else 0
+    at_once = beside + slot["booked"]
+    overridden: dict[str, Any] = {}
+    if 0 < max_candidates < at_once:
+        if not reason:
+            raise NotPossible(
+                f"Together with the {beside} pinned at the same time in all districts, the {slot['booked']} of this "
+                f"slot make {at_once} candidates at once, and this deployment is measured for {max_candidates}. "
+                "Nothing was pinned. Choose another time, or give a reason why it may be pinned all the same.",
+                field="override",
+            )
+        overridden = {"override": reason, "at_once": at_once, "max_candidates": max_candidates}
     prepared = await prepare_attempts.run(connection, district_id=slot["district_id"], slot_id=slot_id)
     if not prepared:
         raise NotPossible("Nobody is booked into this slot yet. Book a batch first.")
@@ -280,26 +284,23 @@ async def pin(
         slot_id=slot_id,
         attempts=prepared,
         forms=slot["forms"],
-        **({"override": reason, **excess} if excess else {}),
+        **overridden,
     )
     return prepared
 
 
-async def _excess(connection: Connection, slot: Row, max_candidates: int) -> dict[str, int]:
-    """What makes a slot too big: `candidates` at once, those `beside` it and `max_candidates`; empty if it is not."""
+async def _count_beside(connection: Connection, slot: Row) -> int:
+    """How many attempts of all districts are pinned into the time for which this slot may run."""
     longest = await find_longest_allowance.one_or_none(
         connection, district_id=slot["district_id"], slot_id=slot["slot_id"]
     )
     if longest is None:
-        return {}
+        return 0
     # Of two districts that pin at once the second has to see what the first has prepared.
     await take_turn(connection, "the size of a slot")
     ends_at = latest_end(_times(slot), longest["extra_time_pct"])
     beside: int = (await count_beside.one(connection, opens_at=slot["opens_at"], ends_at=ends_at))["attempts"]
-    candidates = beside + slot["booked"]
-    if candidates <= max_candidates:
-        return {}
-    return {"candidates": candidates, "beside": beside, "max_candidates": max_candidates}
+    return beside
 
 
 async def release(connection: Connection, staff: StaffSession, slot_id: int) -> int:

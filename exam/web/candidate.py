@@ -18,7 +18,7 @@ from exam.papers import picture
 from exam.receipts import Receipt
 from exam.sittings import Sitting, list_notices
 from exam.web.bare import Handler, Request, door, read_json, respond, respond_bytes
-from grading.items import Response, canonical
+from grading.items import Response, Text, canonical
 
 Seq = Annotated[int, Meta(ge=1, le=1_000_000)]
 Epoch = Annotated[int, Meta(ge=1, le=1000)]
@@ -141,7 +141,8 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             async with hall.db.web.connection() as connection:
                 session = await hall.sessions.attach(connection, session)
         found = await hall.sittings.of(session)
-        return _sitting_json(found, session, hall.notices.latest(session.slot_id))
+        titles = {} if found.result is None else (await hall.papers.get(session.form_hash)).titles
+        return _sitting_json(found, session, hall.notices.latest(session.slot_id), titles)
 
     async def start(request: Request, receive: Receive, send: Send) -> None:
         body: StartBody = await read_json(request, receive, _start)
@@ -275,7 +276,7 @@ def _receipt_json(receipt: Receipt | None) -> dict[str, Any] | None:
     }
 
 
-def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int) -> dict[str, Any]:
+def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, titles: dict[str, Text]) -> dict[str, Any]:
     booked, attempt, result = sitting.booked, sitting.attempt, sitting.result
     return {
         "now": now(),
@@ -302,7 +303,11 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int) -> 
         "receipt": _receipt_json(sitting.receipt),
         "result": None
         if result is None
-        else {"total": str(result["total"]), "maximum": str(result["maximum"]), "sections": result["sections"]},
+        else {
+            "total": str(result["total"]),
+            "maximum": str(result["maximum"]),
+            "sections": [section | {"title": titles[section["section"]]} for section in result["sections"]],
+        },
     }
 
 

@@ -260,5 +260,6 @@ async def test_an_admin_plans_a_teacher_sits_and_sees_the_result(tmp_path):
         await desk.release(slot)
         await phone.page.reload()
         await expect(phone.at("score")).to_be_visible()
+        await expect(phone.at("sections")).to_contain_text("Main part")
         await shot(phone.page, "19-result")
         assert problems == []

@@ -40,7 +40,8 @@ async def test_submission_is_graded_and_seen_only_after_the_release(client, cast
     await owner.execute("UPDATE attempt SET state = 'released'")
     shown = (await device.get("/api/sitting")).json()["result"]
     assert (shown["total"], shown["maximum"]) == ("10.00", "10")
-    assert shown["sections"] == [{"section": "main", "total": "10", "maximum": "10"}]
+    title = {"en": "Main part", "mr": "Main part (मराठी)"}
+    assert shown["sections"] == [{"section": "main", "title": title, "total": "10", "maximum": "10"}]
 
 
 async def test_what_counts_is_the_last_answer_of_the_last_epoch(client, cast, owner, hall):

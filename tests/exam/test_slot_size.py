@@ -48,7 +48,7 @@ class Planner:
         self.batches = 0
 
     async def slot(self, people: int, opens_at: dt.datetime, *, name: str = "asha", extra: int = 0, **more: Any) -> int:
-        """A booked slot that takes starts for half an hour, so that the last of them ends 90 minutes after its opening."""
+        """A booked slot that takes starts for half an hour; so the last of them ends 90 minutes after its opening."""
         district_id = MUMBAI if name == "asha" else PUNE
         self.batches += 1
         batch_id = await self.owner.fetchval(
@@ -79,7 +79,9 @@ def planner(desk: Desk, owner: asyncpg.Connection, exam_id: int) -> Planner:
 
 async def test_as_many_as_were_measured_may_sit_and_not_one_more(planner: Planner, owner: asyncpg.Connection) -> None:
     slot_id = await planner.slot(5, NINE)
-    with pytest.raises(NotPossible, match=r"make 5 candidates at once, and this deployment is measured for 4\. Nothing") as no:
+    with pytest.raises(
+        NotPossible, match=r"make 5 candidates at once, and this deployment is measured for 4\. Nothing"
+    ) as no:
         await planner.pin(slot_id, 4)
     assert no.value.extra == {"field": "override"}
     assert await owner.fetchval("SELECT count(*) FROM attempt") == 0
@@ -94,7 +96,9 @@ async def test_what_was_not_measured_is_not_checked(planner: Planner) -> None:
 async def test_other_districts_count_although_nobody_sees_them(planner: Planner) -> None:
     assert await planner.pin(await planner.slot(4, NINE, name="prachi"), 6, name="prachi") == 4
     mine = await planner.slot(3, NINE + HOUR / 2)
-    with pytest.raises(NotPossible, match="with the 4 pinned at the same time in all districts, the 3 of this slot make 7 .* for 6"):
+    with pytest.raises(
+        NotPossible, match=r"with the 4 pinned at the same time in all districts, the 3 of this slot make 7 .* for 6"
+    ):
         await planner.pin(mine, 6)
     seen = await planner.desk.sees((MUMBAI,), "SELECT count(*) FROM attempt")
     assert seen == [0]
@@ -159,11 +163,10 @@ async def test_a_reason_lets_it_through_and_stays_on_record(planner: Planner) ->
     assert await planner.pin(slot_id, 4, override=" Rehearsed with 10 on Friday, ticket 12. ") == 3
     act = (await planner.desk.act("asha", list_acts))[0]
     assert act["act"] == "slot.pinned"
-    told = {name: act["detail"][name] for name in ("override", "candidates", "beside", "max_candidates", "attempts")}
+    told = {name: act["detail"][name] for name in ("override", "at_once", "max_candidates", "attempts")}
     assert told == {
         "override": "Rehearsed with 10 on Friday, ticket 12.",
-        "candidates": 5,
-        "beside": 2,
+        "at_once": 5,
         "max_candidates": 4,
         "attempts": 3,
     }
