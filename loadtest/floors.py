@@ -27,15 +27,15 @@ from loadtest.seeding import SHARES, Hall, bank
 
 ROUND: Final = 100
 
-# Scenes: SQL by the owner that puts the candidates back, whatever a round before has done. Old answers have other attempts.
+# Scenes: SQL by the owner that puts the candidates back, whatever a round has done. Old answers belong to others.
 NEXT_EPOCH: Final = (
     "UPDATE attempt SET state = 'started', epoch = {epoch}, started_at = now(), ended_at = NULL, "
     "deadline = now() + interval '2 hours', writer = coalesce(writer, sha256('x')) WHERE attempt_id <= 1000000"
 )
 BEGIN: Final = NEXT_EPOCH.format(epoch=1)
 PREPARE: Final = (
-    "UPDATE attempt SET state = 'prepared', epoch = 0, writer = NULL, started_at = NULL, deadline = NULL, ended_at = NULL "
-    "WHERE attempt_id <= 1000000"
+    "UPDATE attempt SET state = 'prepared', epoch = 0, writer = NULL, started_at = NULL, deadline = NULL, "
+    "ended_at = NULL WHERE attempt_id <= 1000000"
 )
 TWENTY_ANSWERS: Final = (
     "DELETE FROM submission; DELETE FROM answer WHERE attempt_id <= 1000000; "
@@ -62,8 +62,8 @@ async def old_answers(owner: db.Connection, hall: Hall, count: int) -> None:
     """Answers of earlier attempts, 75 each, in the partitions that the bench writes to."""
     for district_id, _, share in SHARES:
         await owner.execute(
-            "INSERT INTO answer SELECT $1, $2, 10000000 + $1 * 1000000 + g / 75, 1, g % 75 + 1, g % 50 + 1, '\"b\"', false, 0, "
-            "now() FROM generate_series(0, $3::bigint - 1) g",
+            "INSERT INTO answer SELECT $1, $2, 10000000 + $1 * 1000000 + g / 75, 1, g % 75 + 1, g % 50 + 1, '\"b\"', "
+            "false, 0, now() FROM generate_series(0, $3::bigint - 1) g",
             district_id,
             hall.exam_day,
             count * share // 100,
@@ -90,7 +90,7 @@ def bare_scoring() -> float:
     sheets = [{number: "abcd"[(number + shift) % 4] for number in range(1, 5)} for shift in range(4)]
     began = time.process_time()
     for turn in range(5000):
-        scorer.score(sheets[turn % 4])  # type: ignore[arg-type]
+        scorer.score(sheets[turn % 4])
     return (time.process_time() - began) / 5
 
 
@@ -110,7 +110,9 @@ def echo(bench: Any, workers: int) -> float:
         for child in (*children, nginx):
             running.enter_context(child)
         before = sum(usage_of(child.pid).cpu for child in (*children, nginx))
-        script = 'function request() return wrk.format("PUT", "/api/answers", headers(next_one()), string.rep("x", 90)) end\n'
+        script = """
+function request() return wrk.format("PUT", "/api/answers", headers(next_one()), string.rep("x", 90)) end
+"""
         found = bench.drive(script, f"http://127.0.0.1:{port}", 5)
         spent = sum(usage_of(child.pid).cpu for child in (*children, nginx)) - before
     return 1000 * spent / float(found["done"])
@@ -126,7 +128,8 @@ def batched_insert(bench: Any) -> float:
             before = usage_of(bench.postgres.pid).cpu
             for turn in range(rounds):
                 await owner.execute(
-                    "INSERT INTO answer SELECT $1, $2, a, 1, $3, 1, '\"b\"', false, 0, now() FROM unnest($4::bigint[]) a",
+                    "INSERT INTO answer SELECT $1, $2, a, 1, $3, 1, '\"b\"', false, 0, now() "
+                    "FROM unnest($4::bigint[]) a",
                     1,
                     bench.hall.exam_day,
                     turn + 1,

@@ -90,7 +90,7 @@ async def fill(
     sessions: bool = True,
     codes: bool = False,
 ) -> Hall:
-    """One slot for each district, open or opening in `opens_in` seconds, with everybody's attempt prepared or started."""
+    """One slot a district, open or opening in `opens_in` seconds, with everybody's attempt prepared or started."""
     now = dt.datetime.now(dt.UTC)
     opens_at = now + dt.timedelta(seconds=opens_in)
     day = now.date()
@@ -104,7 +104,8 @@ async def fill(
     for district_id, _, _ in SHARES:
         slots[district_id] = await owner.fetchval(
             "INSERT INTO slot (district_id, exam_id, hall, opens_at, closes_at, exam_day, capacity, booked, pinned_at) "
-            "SELECT $1, exam_id, 'Hall', $2, $3, $4, 1000000, 0, now() FROM form WHERE form_hash = $5 RETURNING slot_id",
+            "SELECT $1, exam_id, 'Hall', $2, $3, $4, 1000000, 0, now() FROM form WHERE form_hash = $5 "
+            "RETURNING slot_id",
             district_id,
             opens_at,
             opens_at + dt.timedelta(minutes=minutes),
@@ -123,21 +124,22 @@ async def fill(
         records=[(district, slots[district], number + 1) for number, district in where],
     )
     state: dict[str, Any] = {"state": "prepared", "epoch": 0, "writer": None, "started_at": None, "deadline": None}
-    columns = ["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "seed", "opens_at", "closes_at",
-               "duration_s", "grace_s", "takeovers_left", *state]  # fmt: skip
+    columns = ["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "seed", "opens_at",
+               "closes_at", "duration_s", "grace_s", "takeovers_left", *state]  # fmt: skip
     closes_at, deadline = opens_at + dt.timedelta(minutes=minutes), now + dt.timedelta(minutes=minutes)
 
     def attempt(number: int, district: int) -> tuple[Any, ...]:
         writer = sha256(token_of(number)).digest()
         begun = ("started", 1, writer, now, deadline) if started else ("prepared", 0, None, None, None)
-        return (district, day, number + 1, slots[district], number + 1, form, number, opens_at, closes_at, minutes * 60, 20,
-                2, *begun)  # fmt: skip
+        return (district, day, number + 1, slots[district], number + 1, form, number, opens_at, closes_at, minutes * 60,
+                20, 2, *begun)  # fmt: skip
 
     await owner.copy_records_to_table("attempt", columns=columns, records=[attempt(*one) for one in where])
     if sessions:
         await owner.copy_records_to_table(
             "session",
-            columns=["token_hash", "district_id", "candidate_id", "exam_day", "attempt_id", "slot_id", "form_hash", "expires_at"],
+            columns=["token_hash", "district_id", "candidate_id", "exam_day", "attempt_id", "slot_id", "form_hash",
+                     "expires_at"],
             records=[
                 (sha256(token_of(number)).digest(), district, number + 1, day, number + 1, slots[district], form,
                  now + dt.timedelta(hours=12))

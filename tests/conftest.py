@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 
 from exam import db, migrations
 from exam.app import create_app
+from exam.children import leave_sockets
 from exam.hall import Hall
 from exam.local import Postgres, Valkey
 from exam.settings import Settings
@@ -53,6 +54,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     ):
         asyncio.run(_make_template(postgres))
         yield Servers(postgres, valkey)
+    for name in ("postgres", "valkey"):
+        leave_sockets(folder / name)
 
 
 async def _make_template(postgres: Postgres) -> None:

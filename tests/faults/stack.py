@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from exam import db, migrations
-from exam.children import Child, free_port
+from exam.children import Child, free_port, leave_sockets
 from exam.local import Postgres, Valkey
 from exam.settings import Settings
 from exam.stack import DATABASE, balancer, grading_worker, server_urls, web_worker
@@ -67,6 +67,8 @@ async def stack(folder: Path, *, durable: bool = True) -> AsyncIterator[Stack]:
         for child in (*webs, worker, nginx):
             running.enter_context(child)
         yield Stack(folder, postgres, valkey, settings, webs, worker, nginx, settings.public_origin)
+    for one in (folder, folder / "postgres", folder / "valkey"):
+        leave_sockets(one)
 
 
 async def scene(hall: Stack, candidates: int) -> tuple[list[Candidate], Slot]:
