@@ -21,8 +21,8 @@ from exam.db import BAD_DATA, Again, Database, Group, Row, Stuck, load
 from exam.errors import Conflict, Gap, Malformed, NotStarted, TooManyKept, Unavailable, UnknownEpoch
 from exam.metrics import Metrics
 
-save_answers, look_again, final_answers, list_quarantine = load(
-    "answers", "save_answers", "look_again", "final_answers", "list_quarantine"
+save_answers, hold_attempts, look_again, final_answers, list_quarantine = load(
+    "answers", "save_answers", "hold_attempts", "look_again", "final_answers", "list_quarantine"
 )
 
 log = logging.getLogger("exam.answers")
@@ -180,10 +180,18 @@ class AnswerLog:
                 metrics.save_seconds.observe(now - save.stamp)
 
     async def _look_again(self, connection: Any, saves: list[Save]) -> dict[int, Saved | BaseException | Again]:
-        rows = await look_again.many(connection, most_kept=MOST_KEPT, **_arrays(saves))
         verdicts: dict[int, list[Row]] = defaultdict(list)
-        for row in rows:
-            verdicts[row["attempt_id"]].append(row)
+        async with connection.transaction():
+            held = await hold_attempts.many(
+                connection,
+                day=saves[0].exam_day,
+                districts=[save.district_id for save in saves],
+                attempts=[save.attempt_id for save in saves],
+            )
+            known = {row["attempt_id"] for row in held}
+            looking = [save for save in saves if save.attempt_id in known]
+            for row in await look_again.many(connection, most_kept=MOST_KEPT, **_arrays(looking)) if looking else ():
+                verdicts[row["attempt_id"]].append(row)
         return {save.attempt_id: _outcome(save, verdicts[save.attempt_id]) for save in saves}
 
 

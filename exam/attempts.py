@@ -147,13 +147,15 @@ class Starts:
         return [found.get(start.attempt_id, Again()) for start in starts]
 
 
-def _not_started(row: Row, start: Start) -> Running | BaseException:
-    """Why a start changed nothing: too early, too late, or started before."""
+def _not_started(row: Row, start: Start) -> Running | BaseException | Again:
+    """Why a start changed nothing: too early, too late, or started before; Again if the row changed meanwhile."""
     if row["state"] == "prepared":
-        arrived = time.time() - age_of(start.stamp)
-        if start.by_code or arrived < row["opens_at"].timestamp():
+        arrived = time.time() - (0.0 if start.by_code else age_of(start.stamp))
+        if arrived < row["opens_at"].timestamp():
             return TooEarly(opens_at=round(row["opens_at"].timestamp() * 1000))
-        return TooLate()
+        if not start.by_code and arrived > row["closes_at"].timestamp():
+            return TooLate()
+        return Again()
     if row["state"] != "started":
         return Ended()
     if row["writer"] != start.writer:

@@ -6,6 +6,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 import msgspec
@@ -16,12 +17,13 @@ from exam.receipts import digest_of
 from exam.submissions import Claimed, finals_of
 from grading.items import Response
 from grading.keys import Key
-from grading.scoring import FormItem, FormScorer, Scheme, Score
+from grading.scoring import FormItem, FormScorer, Scheme, Score, rounded
 
 (
     claim_submissions,
     find_form_to_grade,
     store_results,
+    close_graded,
     give_up,
     grading_ages,
     count_overdue,
@@ -33,6 +35,7 @@ from grading.scoring import FormItem, FormScorer, Scheme, Score
     "claim_submissions",
     "find_form_to_grade",
     "store_results",
+    "close_graded",
     "give_up",
     "grading_ages",
     "count_overdue",
@@ -93,17 +96,22 @@ class Grader:
                     log.error("attempt %s could not be graded (try %s): %s", row["attempt_id"], row["tries"], why)
                     which = {"district_id": row["district_id"], "day": day, "attempt_id": row["attempt_id"]}
                     await give_up.run(connection, **which, lease=lease, failure=why)
-            stored = await store_results.run(
-                connection,
-                day=day,
-                lease=lease,
-                key_version=key_version,
-                districts=[row["district_id"] for row, _ in scored],
-                attempts=[row["attempt_id"] for row, _ in scored],
-                totals=[Decimal(score.rounded) for _, score in scored],
-                maxima=[Decimal(score.maximum) for _, score in scored],
-                details=[_detail(score) for _, score in scored],
-            )
+            which_ones = {
+                "day": day,
+                "districts": [row["district_id"] for row, _ in scored],
+                "attempts": [row["attempt_id"] for row, _ in scored],
+            }
+            async with connection.transaction():
+                stored = await store_results.run(
+                    connection,
+                    **which_ones,
+                    lease=lease,
+                    key_version=key_version,
+                    totals=[Decimal(score.rounded) for _, score in scored],
+                    maxima=[_numeric(score.maximum, like=score.rounded) for _, score in scored],
+                    details=[_detail(score) for _, score in scored],
+                )
+                await close_graded.run(connection, **which_ones)
         return len(claimed), stored
 
     async def _scorer(self, connection: Connection, form_hash: bytes) -> tuple[int, FormScorer]:
@@ -130,6 +138,13 @@ def score_of(submission: Mapping[str, Any], finals: Sequence[Mapping[str, Any]],
     if digest_of(submission["form_hash"], submission["salt"], finals) != submission["digest"]:
         raise Mismatch("the answers differ from the receipt")
     return scorer.score({row["item"]: _response.decode(row["response"]) for row in finals})
+
+
+def _numeric(exact: str, like: str) -> Decimal:
+    """An exact number ("7.5", "32/3") for the table; one that never ends with the decimals that `like` has."""
+    if "/" not in exact:
+        return Decimal(exact)
+    return Decimal(rounded(Fraction(exact), len(like.partition(".")[2])))
 
 
 def _detail(score: Score) -> dict[str, Any]:

@@ -127,12 +127,15 @@ async def respond(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+PRIVATE: Final = b"private, max-age=31536000, immutable"
+PUBLIC: Final = b"public, max-age=31536000, immutable"
+
+
 async def respond_bytes(
-    send: Send, body: bytes, content_type: bytes, *extra: tuple[bytes, bytes], immutable: bool = False
+    send: Send, body: bytes, content_type: bytes, *extra: tuple[bytes, bytes], kept: bytes = PRIVATE
 ) -> None:
-    """Sends bytes of some type; `immutable` ones may be kept for ever by whoever may see them."""
-    kept = (b"cache-control", b"private, max-age=31536000, immutable") if immutable else _ALWAYS[0]
-    await respond(send, body, 200, ((b"content-type", content_type), kept, *_ALWAYS[1:], *extra))
+    """Sends bytes that never change; PRIVATE ones the browser may keep, PUBLIC ones whoever passes them on."""
+    await respond(send, body, 200, ((b"content-type", content_type), (b"cache-control", kept), *_ALWAYS[1:], *extra))
 
 
 async def refuse(send: Send, refusal: Refusal) -> None:

@@ -17,7 +17,7 @@ from exam.hall import Hall
 from exam.papers import picture
 from exam.receipts import Receipt
 from exam.sittings import Sitting, list_notices
-from exam.web.bare import Handler, Request, door, read_json, respond, respond_bytes
+from exam.web.bare import JSON, PRIVATE, PUBLIC, Handler, Request, door, read_json, respond, respond_bytes
 from grading.items import Response, Text, canonical
 
 Seq = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -177,10 +177,18 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             raise NothingHere
         if not await hall.starts.begun(session):
             raise NothingHere
-        loaded = await hall.papers.get(session.form_hash)
-        await respond_bytes(
-            send, loaded.compressed, b"application/json", (b"content-encoding", b"gzip"), immutable=True
-        )
+        if request.accel:  # nginx has the bytes, or fetches them once for all from the door below
+            await respond_bytes(send, b"", JSON, (b"x-accel-redirect", f"/_papers/{asked}".encode()))
+        else:
+            await send_paper(send, asked, PRIVATE)
+
+    async def paper_for_nginx(request: Request, receive: Receive, send: Send) -> None:
+        # From outside nginx answers 404 for this address; whoever comes here has been let in by `paper`.
+        await send_paper(send, request.path.strip("/"), PUBLIC)
+
+    async def send_paper(send: Send, name: str, kept: bytes) -> None:
+        loaded = await hall.papers.get(bytes.fromhex(name) if _is_hash(name) else None)
+        await respond_bytes(send, loaded.compressed, JSON, (b"content-encoding", b"gzip"), kept=kept)
 
     async def notices(request: Request, receive: Receive, send: Send) -> None:
         session = await session_of(request)
@@ -196,10 +204,10 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
     async def media(request: Request, receive: Receive, send: Send) -> None:
         # The name is 256 secret bits that stand in the paper only, so it is the right to see the picture.
         name = request.path.strip("/")
-        if len(name) != 64 or set(name) - set("0123456789abcdef"):
+        if not _is_hash(name):
             raise NothingHere
         content_type, body = await picture(hall.db, bytes.fromhex(name))
-        await respond_bytes(send, body, content_type.encode(), immutable=True)
+        await respond_bytes(send, body, content_type.encode(), kept=PUBLIC)
 
     def at(path: str, audience: str = "candidate", *, mount: bool = False, **methods: Handler) -> ASGIRouteHandler:
         # A mount where the rest of the path is a name: Litestar finds no path parameters for bare handlers.
@@ -214,6 +222,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         at("/api/answers", PUT=save),
         at("/api/submit", POST=submit),
         at("/api/papers", mount=True, GET=paper),
+        at("/internal/papers", "internal", mount=True, GET=paper_for_nginx),
         at("/api/notices", GET=notices),
         at("/media", "anyone", mount=True, GET=media),
     ]
@@ -226,6 +235,11 @@ def _with_cookie(header: str) -> tuple[tuple[bytes, bytes], ...]:
         (b"x-content-type-options", b"nosniff"),
         (b"set-cookie", header.encode()),
     )
+
+
+def _is_hash(name: str) -> bool:
+    """Whether this is a SHA-256 in hex."""
+    return len(name) == 64 and not set(name) - set("0123456789abcdef")
 
 
 def _number(query: bytes, name: bytes) -> int:

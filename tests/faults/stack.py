@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import msgspec
 
 from exam import db, migrations
 from exam.children import Child, free_port, leave_sockets
@@ -154,8 +155,6 @@ class Sitter:
 
 async def lost(hall: Stack, slot: Slot, sitters: list[Sitter]) -> list[str]:
     """Everything that was acknowledged and is not in the database just so; every row that nobody sent twice or more."""
-    import msgspec
-
     owner = await hall.owner()
     try:
         rows = await owner.fetch("SELECT attempt_id, epoch, seq, item, response FROM answer")
@@ -169,6 +168,7 @@ async def lost(hall: Stack, slot: Slot, sitters: list[Sitter]) -> list[str]:
     for sitter in sitters:
         attempt_id = slot.attempts[sitter.candidate.name]
         for (epoch, seq), sent in sitter.acknowledged.items():
-            if held.get((attempt_id, epoch, seq)) != sent:
-                found.append(f"{sitter.candidate.name} {epoch}/{seq}: sent {sent}, held {held.get((attempt_id, epoch, seq))}")
+            stands = held.get((attempt_id, epoch, seq))
+            if stands != sent:
+                found.append(f"{sitter.candidate.name} {epoch}/{seq}: sent {sent}, held {stands}")
     return found

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
+from hashlib import sha256
 
-import pytest
 from redis.asyncio import Redis
 
 from tests.faults.stack import Sitter, lost, scene, stack
@@ -108,9 +110,6 @@ async def test_valkey_emptied_killed_and_hanging_in_mid_exam(tmp_path):
             assert acknowledged(sitters) > before + 100
             await asyncio.to_thread(hall.valkey.start)
             await asyncio.sleep(1.2)
-            import os
-            import signal
-
             os.kill(hall.valkey.pid, signal.SIGSTOP)
             before = acknowledged(sitters)
             await asyncio.sleep(2)
@@ -131,7 +130,7 @@ async def test_valkey_away_at_log_in_start_and_submit(tmp_path):
 
 async def test_grading_worker_killed_in_mid_grade(tmp_path):
     async with stack(tmp_path) as hall:
-        async with sitting(hall, 30) as (sitters, _):
+        async with sitting(hall, 30):
             await asyncio.sleep(0.2)
         # Killed while it holds leases: they run out, and another worker does the work.
         owner = await hall.owner()
@@ -183,10 +182,41 @@ async def test_commit_without_an_answer_is_acknowledged_by_the_retry(tmp_path):
         await sitter.http.aclose()
 
 
-@pytest.mark.parametrize("signal_name", ["SIGTERM"])
-async def test_worker_stops_cleanly(tmp_path, signal_name):
+async def test_workers_stop_within_seconds(tmp_path):
     async with stack(tmp_path) as hall:
         began = time.monotonic()
         await asyncio.to_thread(hall.worker.stop)
         await asyncio.to_thread(hall.webs[0].stop)
         assert time.monotonic() - began < 8
+
+
+async def test_paper_comes_from_the_balancers_cache_for_those_who_have_begun(tmp_path):
+    """One load for a whole hall; and no way to it but through the door that looks who asks."""
+    async with stack(tmp_path) as hall:
+        people, slot = await scene(hall, 3)
+        sitters = [Sitter(hall, person, seed) for seed, person in enumerate(people)]
+        address = f"/api/papers/{slot.forms[0].hex()}"
+        body = {"registration": people[0].registration, "code": people[0].code}
+        assert (await sitters[0].http.post("/api/login", json=body)).status_code == 200
+        assert (await sitters[0].http.get(address)).status_code == 404, "not before the start"
+        bodies = set()
+        for sitter in sitters:
+            await sitter.begin()
+            answer = await sitter.http.get(address)
+            assert answer.status_code == 200 and answer.headers["cache-control"].startswith("private")
+            assert "x-accel-redirect" not in answer.headers
+            bodies.add(answer.content)
+        (paper,) = bodies
+        assert sha256(paper).digest() == slot.forms[0]
+        for web in hall.webs:
+            os.kill(web.pid, signal.SIGSTOP)
+        try:
+            cached = list((tmp_path / "nginx").rglob("cache/*/*/*"))
+            assert len(cached) == 1, "nginx keeps one copy"
+        finally:
+            for web in hall.webs:
+                os.kill(web.pid, signal.SIGCONT)
+        for outside in ("/internal/papers/", "/_papers/"):
+            assert (await sitters[0].http.get(f"{outside}{slot.forms[0].hex()}")).status_code == 404
+        for sitter in sitters:
+            await sitter.http.aclose()
