@@ -237,7 +237,7 @@ async def _import(file: Path, dry_run: bool, form: str, bank: str, accept_rest: 
     from exam.imports.gift import read_gift
     from exam.imports.report import Unreadable
 
-    data = file.read_bytes()
+    data = file.read_bytes()  # noqa: ASYNC240  a command has nothing else to do meanwhile
     kind = file.suffix.lower()
     if kind not in (".gift", ".txt", ".csv"):
         raise Unreadable(f"{file.name}: questions come as .gift, candidates as .csv.")
@@ -295,7 +295,7 @@ async def _store_candidates(
             done = await roster.enrol(connection, rows, settings.derived("access codes"))
             # Written before the commit: codes that nobody can read would lock their candidates out.
             with codes.open("x", encoding="utf-8", newline="") as out:
-                codes.chmod(0o600)
+                codes.chmod(0o600)  # noqa: ASYNC240
                 writer = csv.writer(out)
                 writer.writerow(["registration_no", "name", "access_code"])
                 writer.writerows([number, _harmless(name), code] for number, name, code in done.codes)

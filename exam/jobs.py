@@ -1,4 +1,4 @@
-"""The gate to arq: a knock on the worker's door. A knock that is lost costs seconds; the rows are the record of work."""
+"""The gate to arq: a knock on the worker's door. A lost knock costs seconds; the rows are the record of work."""
 
 import asyncio
 import logging

@@ -31,7 +31,7 @@ from exam.imports.report import Report
 
 
 class Enrolled(msgspec.Struct, frozen=True):
-    """What an import of candidates did; `codes` are (registration, name, access code) of the new ones, told here only."""
+    """What an import of candidates did; `codes` are (registration, name, access code) of the new, told here only."""
 
     new: int
     changed: int

@@ -43,7 +43,7 @@ RECEIPTS_A_ROUND: Final = 500
 
 
 class Submit(msgspec.Struct, frozen=True):
-    """One press of Submit, whose answers are saved already; `last_seq` is the highest of the epoch that was ever sent."""
+    """One press of Submit, whose answers are saved already; `last_seq` is the highest ever sent in this epoch."""
 
     district_id: int
     exam_day: dt.date

@@ -36,7 +36,9 @@ MH-1,Twice,MUM,Sagar School,A,en
 
 
 def exam(settings, *words):
-    environment = {name.upper(): str(value) for name, value in msgspec.structs.asdict(settings).items() if name != "debug"}
+    environment = {
+        name.upper(): str(value) for name, value in msgspec.structs.asdict(settings).items() if name != "debug"
+    }
     done = CliRunner().invoke(main, [str(word) for word in words], env=environment)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -154,7 +156,7 @@ async def test_check_says_what_is_wrong(settings, owner, servers):
     # The tests' server has fsync off, and check says so.
     assert done.exit_code == 1 and "WRONG  fsync" in done.stdout and "WRONG  full_page_writes" in done.stdout
     assert "ok   roles" in done.stdout and "ok   state Redis" in done.stdout and "ok   partitions" in done.stdout
-    name = (await owner.fetchval("SELECT current_database()"))
+    name = await owner.fetchval("SELECT current_database()")
     await owner.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
     await owner.execute("GRANT SELECT ON item_key TO exam_web")
     await owner.execute("DROP TABLE answer_d2")

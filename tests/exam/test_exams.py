@@ -186,14 +186,19 @@ async def test_items_and_forms_have_the_second_wall_too(settings, cast, owner, h
     """Bare statements under another district's scope: nothing of a foreign bank, no form for a foreign exam."""
     exam_id, (form,) = await cast.exam(MUMBAI)
     await owner.execute("UPDATE bank SET district_id = 1")
-    counting = "SELECT (SELECT count(*) FROM item) + (SELECT count(*) FROM item_version) + (SELECT count(*) FROM form_item)"
+    counting = (
+        "SELECT (SELECT count(*) FROM item) + (SELECT count(*) FROM item_version) + (SELECT count(*) FROM form_item)"
+    )
     async with hall.db.staff.transaction(scope=(MUMBAI,)) as connection:
         assert await connection.fetchval(counting) > 0
     async with hall.db.staff.transaction(scope=(PUNE,)) as connection:
         assert await connection.fetchval(counting) == 0
         assert await connection.fetchval("SELECT count(form_hash) FROM form") == 0
     for statement, values in (
-        ("INSERT INTO form (form_hash, exam_id, form_no, paper, items) VALUES (sha256('x'), $1, 9, 'x', 1)", (exam_id,)),
+        (
+            "INSERT INTO form (form_hash, exam_id, form_no, paper, items) VALUES (sha256('x'), $1, 9, 'x', 1)",
+            (exam_id,),
+        ),
         ("INSERT INTO form_item SELECT $1, 99, 1, 1", (form,)),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

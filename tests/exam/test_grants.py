@@ -9,13 +9,13 @@ import asyncpg
 import httpx
 import pytest
 
-from exam.submissions import seal
 from exam.audit import list_acts
 from exam.db import Pool
 from exam.errors import Malformed, NotAllowed, NothingHere, NotPossible
 from exam.grants import MOST_TAKEOVERS, Granted, allow_device_change, grant_time, list_grants
 from exam.hall import Hall
 from exam.settings import Settings
+from exam.submissions import seal
 from tests.cast import ITEMS, MUMBAI, PUNE, Cast, Slot, begin, log_in, row, save
 from tests.exam.desk import Desk, staffed, until_somebody_waits
 

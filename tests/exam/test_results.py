@@ -31,12 +31,16 @@ async def sat(client, cast, *names, responses=RIGHT, submit=True):
 
 
 async def test_submission_is_graded_and_seen_only_after_the_release(client, cast, owner, hall):
-    slot, (device,) = await sat(client, cast, "meera")
+    _, (device,) = await sat(client, cast, "meera")
     assert await Grader(hall.db).grade_all() == 1
     result = await owner.fetchrow("SELECT * FROM result")
     assert (result["total"], result["maximum"], result["key_version"]) == (10, 10, 1)
     sitting = (await device.get("/api/sitting")).json()
-    assert sitting["state"] == "graded" and sitting["result"] is None and "10" not in json.dumps(sitting["receipt"]["code"])
+    assert (
+        sitting["state"] == "graded"
+        and sitting["result"] is None
+        and "10" not in json.dumps(sitting["receipt"]["code"])
+    )
     await owner.execute("UPDATE attempt SET state = 'released'")
     shown = (await device.get("/api/sitting")).json()["result"]
     assert (shown["total"], shown["maximum"]) == ("10.00", "10")
@@ -87,7 +91,9 @@ async def test_seal_and_submit_at_once_leave_one_submission(client, cast, owner,
     await owner.execute("UPDATE attempt SET deadline = now() - interval '60 seconds'")
     body = {"epoch": 1, "last_seq": 5}
     await asyncio.gather(
-        submissions.seal(hall.db), *(device.post("/api/submit", json=body) for device in devices), submissions.seal(hall.db)
+        submissions.seal(hall.db),
+        *(device.post("/api/submit", json=body) for device in devices),
+        submissions.seal(hall.db),
     )
     await submissions.seal(hall.db)
     await submissions.receipt_sealed(hall.db, hall.signer)

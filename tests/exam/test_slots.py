@@ -11,7 +11,6 @@ import asyncpg
 import httpx
 import pytest
 
-from exam.submissions import receipt_sealed, seal
 from exam.audit import list_acts
 from exam.db import Pool
 from exam.errors import Malformed, NotAllowed, NothingHere, NotPossible
@@ -30,6 +29,7 @@ from exam.slots import (
     release,
     slot_of,
 )
+from exam.submissions import receipt_sealed, seal
 from exam.timing import allowed_seconds
 from tests.cast import MUMBAI, PUNE, RIGHT, Cast, begin, log_in, row, save
 from tests.exam.desk import Desk, staffed, until_somebody_waits

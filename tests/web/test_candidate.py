@@ -622,7 +622,8 @@ async def test_announcements_ride_on_the_next_save(client, cast, owner, hall):
     device = client()
     await begin(device, meera)
     number = await owner.fetchval(
-        "INSERT INTO announcement (district_id, slot_id, text, staff_id) VALUES (1, $1, $2, $3) RETURNING announcement_id",
+        "INSERT INTO announcement (district_id, slot_id, text, staff_id) VALUES (1, $1, $2, $3) "
+        "RETURNING announcement_id",
         slot.slot_id,
         {"en": "Please keep calm."},
         staff["asha"],

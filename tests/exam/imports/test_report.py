@@ -1,6 +1,7 @@
 """The report's sums, its JSON, and its lines for people."""
 
 import msgspec
+
 from exam.imports.report import Report
 
 
