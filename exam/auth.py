@@ -50,6 +50,9 @@ from exam.errors import NoSession, Wait, WrongLogin
     "list_districts",
 )
 
+MOST_REQUESTS: Final = 200
+REQUESTS_SECONDS: Final = 10
+"""A candidate's session may make so many requests in so many seconds: some hundred times what a person does."""
 FREE_TRIES: Final = 5
 LONGEST_WAIT: Final = 60
 TOMBSTONE: Final = b"-"
@@ -226,12 +229,15 @@ class Sessions:
         return await self._group.add(sha256(token).digest())
 
     async def _find(self, hashes: list[bytes]) -> list[CandidateSession | BaseException | Again]:
-        copies = await self._state.get_many([b"s:" + h for h in hashes])
+        looked_up = await self._state.look_up([b"s:" + h for h in hashes], REQUESTS_SECONDS)
+        copies = [copy for copy, _ in looked_up]
         missing = [h for h, copy in zip(hashes, copies, strict=True) if copy is None]
         rows = await self._rebuild(missing) if missing else {}
         found: list[CandidateSession | BaseException | Again] = []
-        for token_hash, copy in zip(hashes, copies, strict=True):
-            if copy is None:
+        for token_hash, (copy, requests) in zip(hashes, looked_up, strict=True):
+            if requests > MOST_REQUESTS:
+                found.append(Wait(REQUESTS_SECONDS))
+            elif copy is None:
                 found.append(rows.get(token_hash) or NoSession())
             elif copy == TOMBSTONE:
                 found.append(NoSession())

@@ -35,6 +35,20 @@ redis.call('PEXPIRE', KEYS[1], 900000)
 return 0
 """
 
+# The values of some keys, and how often each was asked for in its present window of ARGV[1] seconds: one command for
+# everybody who asks at the same moment, and a count that no number of processes can get round.
+_LOOK: Final = """
+local found = {}
+for place, key in ipairs(KEYS) do
+  local counter = 'n:' .. key
+  local count = redis.call('INCR', counter)
+  if count == 1 then redis.call('EXPIRE', counter, ARGV[1]) end
+  found[place * 2 - 1] = redis.call('GET', key)
+  found[place * 2] = count
+end
+return found
+"""
+
 
 class Store:
     """One Redis server behind a time-out and a breaker."""
@@ -49,6 +63,7 @@ class Store:
             max_connections=32,
         )
         self._try = self._client.register_script(_TRY)
+        self._look = self._client.register_script(_LOOK)
         self._closed_until = 0.0
         self.outages = 0
 
@@ -73,6 +88,17 @@ class Store:
             except (RedisError, OSError, TimeoutError) as outage:
                 self._failed(outage)
         return [None] * len(keys)
+
+    async def look_up(self, keys: Sequence[bytes], window: int) -> list[tuple[bytes | None, int]]:
+        """The values in the order of `keys`, each with its look-ups in this window; (None, 0) in an outage."""
+        if not self.resting:
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    found = await self._look(keys=list(keys), args=[window])
+                return list(zip(found[::2], found[1::2], strict=True))
+            except (RedisError, OSError, TimeoutError) as outage:
+                self._failed(outage)
+        return [(None, 0)] * len(keys)
 
     async def put_many(self, values: dict[bytes, bytes], seconds: int, *, only_new: bool = False) -> None:
         """Stores values for some seconds; with `only_new` a key that exists keeps its value."""

@@ -177,6 +177,13 @@ class Pool:
             **server_settings,
         }
         self._pool: asyncpg.Pool | None = None
+        self.warm: Callable[[Connection], Awaitable[None]] | None = None
+        """What is done once with each new connection, before anybody waits for what it does."""
+
+    async def _begin(self, connection: Connection) -> None:
+        await _prepare(connection)
+        if self.warm is not None:
+            await self.warm(connection)
 
     async def open(self) -> None:
         """Makes the pool; connections are made when they are needed, so a database that is away stops no start."""
@@ -184,7 +191,7 @@ class Pool:
             self._url,
             min_size=0,
             max_size=self._size,
-            init=_prepare,
+            init=self._begin,
             reset=_leave_as_it_is,
             timeout=5,
             command_timeout=10,
@@ -281,6 +288,12 @@ class Group(Generic[Entry, Outcome]):
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def oldest(self) -> float:
+        """Seconds that the longest waiting entry has waited; 0 where nothing waits."""
+        if not self._waiting:
+            return 0.0
+        return time.monotonic() - (self._waiting[0][2] - self._patience)
 
     async def add(self, entry: Entry) -> Outcome:
         """The outcome of `entry`, once it is durable; raises what its round raised for it."""

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Final, Literal
 
 from exam.answers import AnswerLog
 from exam.attempts import Starts
 from exam.auth import LogIns, Sessions
 from exam.cache import Store
 from exam.db import Database
-from exam.errors import Refusal
+from exam.errors import Refusal, Unavailable
 from exam.jobs import Door
 from exam.metrics import Metrics
 from exam.papers import Papers
@@ -20,7 +21,13 @@ from exam.submissions import Submissions
 
 log = logging.getLogger("exam.hall")
 
-NOTICES_EVERY = 1.0
+NOTICES_EVERY: Final = 1.0
+
+Kind = Literal["report", "board", "login", "start"]
+# Who stands back when saves become slow, in seconds from a save's arrival to its commit: those first who can wait best.
+# Saves and submits are not in this list, and never will be.
+SHED_AT: Final[dict[Kind, float]] = {"report": 0.3, "board": 0.6, "login": 1.0, "start": 1.5}
+STAND_BACK: Final = "Many people are writing just now, and they come first. Please try again in a few seconds."
 
 
 class Hall:
@@ -52,9 +59,8 @@ class Hall:
 
     async def open(self) -> None:
         await self.db.open("saves", "web", "staff", "author")
-        with suppress(
-            Refusal
-        ):  # a first connection now, so that no candidate waits for it; later, if the database is away
+        # A first connection now, so that no candidate waits for it; later, if the database is away.
+        with suppress(Refusal):
             async with self.db.saves.connection(), self.db.web.connection():
                 pass
         self._notices = asyncio.create_task(self._keep_notices())
@@ -68,6 +74,12 @@ class Hall:
             except Exception:
                 log.exception("announcements could not be read")
             await asyncio.sleep(NOTICES_EVERY)
+
+    def let(self, kind: Kind) -> None:
+        """Unavailable if this kind of request has to stand back now, so that saves and submits go on."""
+        if self.answers.lag > SHED_AT[kind]:
+            self.metrics.shed += 1
+            raise Unavailable(STAND_BACK)
 
     def knock(self) -> None:
         """Tells the graders that something was submitted; nobody waits for it, and one knock at a time is enough."""

@@ -173,7 +173,7 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
 
     # The log --------------------------------------------------------------------------------------------------
 
-    @get("/staff/audit", opt={"audience": ("district_admin", "platform_admin")})
+    @get("/staff/audit", opt={"audience": ("district_admin", "platform_admin"), "sheds": "report"})
     async def audit(request: StaffRequest) -> Response[bytes]:
         staff = staff_of(request)
         before = Form({"before": [asked(request, "before")]}).take(BeforeForm).before

@@ -120,6 +120,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
     # Before and after ---------------------------------------------------------------------------------------
 
     async def login(request: Request, receive: Receive, send: Send) -> None:
+        hall.let("login")
         body: Login = await read_json(request, receive, _login)
         token, session = await hall.log_ins.candidate(body.registration, body.code)
         secure = "; Secure" if hall.settings.tls else ""
@@ -145,6 +146,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         return _sitting_json(found, session, hall.notices.latest(session.slot_id), titles)
 
     async def start(request: Request, receive: Receive, send: Send) -> None:
+        hall.let("start")
         body: StartBody = await read_json(request, receive, _start)
         session = await session_of(request)
         running = await hall.starts.start(session, request.stamp, by_code=body.by == "code")

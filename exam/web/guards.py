@@ -48,6 +48,8 @@ def staff_guard(hall: Hall) -> Guard:
         audience = audiences(handler.opt)
         if "anyone" in audience:
             return
+        if asked.method == "GET" and "sheds" in handler.opt:
+            hall.let(handler.opt["sheds"])
         staff = await hall.sessions.staff(read_token(asked.token(cookie)))
         if staff.role not in audience and "staff" not in audience:
             raise NotAllowed("This page is not for your account. Nothing was changed.")

@@ -63,7 +63,7 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
 
     # The day --------------------------------------------------------------------------------------------------
 
-    @get("/staff/slots/{slot_id:int}/day", opt={"audience": WATCHERS})
+    @get("/staff/slots/{slot_id:int}/day", opt={"audience": WATCHERS, "sheds": "board"})
     async def day(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
         staff = staff_of(request)
         shown = asked(request, "show") or "all"
@@ -238,7 +238,7 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
 
     # What does not count --------------------------------------------------------------------------------------
 
-    @get("/staff/slots/{slot_id:int}/quarantine", opt={"audience": ACTORS})
+    @get("/staff/slots/{slot_id:int}/quarantine", opt={"audience": ACTORS, "sheds": "report"})
     async def quarantine(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
         staff = staff_of(request)
         async with hall.db.staff.transaction(scope=staff.scope) as connection:

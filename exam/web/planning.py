@@ -238,7 +238,7 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             return await slot_page(request, slot_id, form, refusal.status)
         return see_other(f"/staff/slots/{slot_id}?done=released")
 
-    @get("/staff/slots/{slot_id:int}/results", opt={"audience": "district_admin"})
+    @get("/staff/slots/{slot_id:int}/results", opt={"audience": "district_admin", "sheds": "report"})
     async def results(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
         staff = staff_of(request)
         after = asked(request, "after")

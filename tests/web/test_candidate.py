@@ -668,3 +668,17 @@ async def test_no_byte_of_a_key_leaves(client, cast, owner, hall):
             await connection.execute("UPDATE answer SET response = 'null'")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM answer")
+
+
+async def test_a_flood_of_one_candidate_is_put_off_and_harms_nobody(client, cast, monkeypatch):
+    monkeypatch.setattr("exam.auth.MOST_REQUESTS", 30)
+    meera, ravi = await cast.candidate("meera"), await cast.candidate("ravi")
+    await cast.slot(meera, ravi)
+    device, other = client(), client()
+    await begin(device, meera)
+    await begin(other, ravi)
+    answers = [await device.get("/api/sitting") for _ in range(40)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200] * 29 + [429] * 11  # the start was the first
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 10
+    assert (await save(other, row(1, 1, "a"))).status_code == 200

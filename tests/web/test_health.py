@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 import urllib.request
 
 import msgspec
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exam.app import UndeclaredAudience, create_app
 from exam.children import free_port
 from exam.logs import JsonLines
-from tests.cast import begin, row, save
+from tests.cast import PASSWORD, begin, log_in, row, save
 
 
 async def test_ready_and_what_is_missing(client, owner):
@@ -128,3 +129,43 @@ async def test_nothing_of_a_sitting_is_logged(client, cast, caplog):
     told = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("exam"))
     for secret in ("private", "wrong-code", meera.code, device.cookies["exam"]):
         assert secret not in told
+
+
+async def test_overload_sheds_in_order_and_never_saves_or_submits(client, cast, hall, monkeypatch):
+    meera, ravi, new = [await cast.candidate(name) for name in ("meera", "ravi", "new")]
+    slot = await cast.slot(meera, ravi, new)
+    await cast.staff()
+    writing, waiting, desk = client(), client(), client()
+    await begin(writing, meera)
+    await log_in(waiting, ravi)
+    await desk.post("/staff/login", data={"email": "asha@hall.test", "password": PASSWORD})
+    shed = {}
+    for lag in (0.0, 0.4, 0.8, 1.2, 2.0):
+        monkeypatch.setattr(type(hall.answers), "lag", property(lambda _, lag=lag: lag))
+        asked = {
+            "report": await desk.get(f"/staff/slots/{slot.slot_id}/results"),
+            "board": await desk.get(f"/staff/slots/{slot.slot_id}/day"),
+            "login": await client().post("/api/login", json={"registration": new.registration, "code": new.code}),
+            "start": await waiting.post("/api/start", json={}),
+        }
+        shed[lag] = [kind for kind, answer in asked.items() if answer.status_code == 503]
+        assert all(int(asked[kind].headers["retry-after"]) >= 1 for kind in shed[lag])
+        assert all(answer.status_code in (200, 503) for answer in asked.values())
+    assert list(shed.values()) == [[], ["report"], ["report", "board"], ["report", "board", "login"],
+                                   ["report", "board", "login", "start"]]  # fmt: skip
+    assert (await save(writing, row(1, 1, "a"))).status_code == 200
+    assert (await writing.post("/api/submit", json={"epoch": 1, "last_seq": 1})).status_code == 200
+    assert hall.metrics.shed == 10
+
+
+async def test_lag_is_that_of_the_saves_and_fades(client, cast, hall, monkeypatch):
+    meera = await cast.candidate("meera")
+    await cast.slot(meera)
+    device = client()
+    await begin(device, meera)
+    body = {"epoch": 1, "answers": [row(1, 1, "a")]}
+    stamp = {"X-Request-Start": f"t={time.time() - 5:.3f}"}
+    assert (await device.put("/api/answers", json=body, headers=stamp)).status_code == 200
+    assert 5 <= hall.answers.lag < 6
+    monkeypatch.setattr("exam.answers.LAG_FADES", 0.0)
+    assert hall.answers.lag == 0.0
