@@ -1,7 +1,8 @@
-"""The candidates of the history checker: they follow docs/candidate-protocol.md, and do on purpose what goes wrong by accident.
+"""The candidates of the history checker: they do on purpose what goes wrong by accident.
 
-They answer, revise, repeat and reorder saves, write from two tabs and two devices, submit twice and while a save is under way,
-go on after the end, and aim at the last moment. What they do is drawn from the run's seed; what comes of it is in their logs.
+They answer, revise, repeat and reorder saves, write from two tabs and two devices, submit twice and while a save is
+under way, go on after the end, and aim at the last moment. What they do is drawn from the run's seed; what comes of it
+is in their logs.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,9 +20,6 @@ from loadtest.faulty_hall import RESPONSES, Booked
 from loadtest.reference import canonical
 
 Ending = Literal["submit", "edge", "clock", "race"]
-
-GIVE_UP: Final = 45.0
-"""Seconds after the run's end in which a candidate still tries to bring in what is not safe."""
 
 
 class Party(msgspec.Struct):
@@ -34,6 +32,8 @@ class Party(msgspec.Struct):
     """Mean seconds between two acts."""
     endings: dict[Ending, float]
     stop: asyncio.Event
+    give_up: float
+    """Seconds after the run's end in which a candidate still tries to bring in what is not safe."""
     sitting: set[int] = msgspec.field(default_factory=set)
     """Attempts that run now."""
     acknowledged: int = 0
@@ -53,7 +53,7 @@ class Sitter:
 
     def __init__(self, party: Party, client: int, booked: Booked) -> None:
         self._party, self._booked = party, booked
-        self._random = Random(f"{party.seed}/{booked.attempt_id}")  # noqa: S311
+        self._random = Random(f"{party.seed}/{booked.attempt_id}")
         self._log = Log(party.folder, Head(party.seed, client, booked.attempt_id))
         self._devices = 0
         self._writer = self._new_device()
@@ -237,6 +237,7 @@ class Sitter:
                     await self._take_over()
             elif reply.error == "gap":
                 self._acknowledged(reply)
+                await self._breathe()
             elif reply.error in ("conflict", "unknown_epoch"):
                 await self._take_over()
             elif reply.error == "no_session":
@@ -262,14 +263,21 @@ class Sitter:
             again = [msgspec.structs.replace(row, seq=seq) for seq, row in enumerate(unsafe, start=1)]
             self._journal = {row.seq: row for row in again}
 
+    def _still_trying(self) -> None:
+        if time.time() > self._party.stopped_at + self._party.give_up:
+            raise GaveUp
+
+    async def _breathe(self) -> None:
+        self._still_trying()
+        await asyncio.sleep(self._random.uniform(0, 0.03))
+
     async def _until_answered(self, ask: Callable[[], Awaitable[Reply]]) -> Reply:
         """The same request until there is a definite answer."""
         while True:
             reply = await ask()
             if reply.status and reply.outcome != "unknown" and reply.error != "wait":
                 return reply
-            if time.time() > self._party.stopped_at + GIVE_UP:
-                raise GaveUp
+            self._still_trying()
             await asyncio.sleep(self._random.uniform(0.02, 0.4))
 
     # The end ----------------------------------------------------------------------------------------------------
@@ -296,7 +304,8 @@ class Sitter:
     async def _edge(self) -> None:
         """Saves around the last moment, from somewhat before it until surely after."""
         await asyncio.sleep(max(0.0, self._limit - 0.6 - time.time()))
-        while not self._ended and time.time() < self._limit + 0.6 and time.time() < self._party.stopped_at + GIVE_UP:
+        while not self._ended and time.time() < self._limit + 0.6:
+            self._still_trying()
             self._write(1)
             reply = await self._save(self._writer, self._epoch, self._unsafe[:100])
             self._acknowledged(reply)
@@ -335,6 +344,7 @@ class Sitter:
             if reply.outcome == "ok":
                 self._ended = True
                 return
+            await self._breathe()
             if reply.error == "gap":
                 self._watermark = reply.body["watermark"]
                 # More is held than this page knows of: a row of the other tab. It counts, so it is part of the end.
@@ -363,7 +373,8 @@ class Sitter:
 
 
 def _plain(row: Sent) -> dict[str, Any]:
-    return {"seq": row.seq, "item": row.item, "response": msgspec.Raw(row.response.encode()), "flag": row.flag, "at": int(time.time() * 1000)}  # fmt: skip
+    response = msgspec.Raw(row.response.encode())
+    return {"seq": row.seq, "item": row.item, "response": response, "flag": row.flag, "at": int(time.time() * 1000)}
 
 
 async def seat(party: Party, client: int, waiting: list[Booked], sitters: list[Sitter]) -> None:

@@ -1,7 +1,8 @@
 """A candidate's device as the history checker plays it: one HTTP connection, one cookie, and a log of all that it did.
 
-The log is append-only, one JSON object on a line: `invoke` before a request is sent, then `ok`, `fail` (refused, nothing was
-written) or `unknown` (no answer, or one that leaves it open). What is claimed about the service is worked out from it.
+The log is append-only, one JSON object on a line: `invoke` before a request is sent, then `ok`, `fail` (refused,
+nothing was written) or `unknown` (no answer, or one that leaves it open). What is claimed about the service is worked
+out from it.
 """
 
 import asyncio
@@ -138,7 +139,7 @@ class Device:
         answer = b""
         try:
             async with asyncio.timeout(self._patience):
-                if self._streams is None:
+                if self._streams is None or self._streams[1].is_closing():
                     self._streams = await asyncio.open_connection("127.0.0.1", self._port)
                 sent = True
                 status, headers, answer = await self._exchange(name, op, path, body)

@@ -22,7 +22,7 @@ from exam.local import Postgres, Valkey
 from exam.nginx import Nginx
 from exam.settings import Settings
 from exam.stack import balancer, create_database, environment, grading_worker, server_urls, web_socket, web_worker
-from grading.items import Choice, Item, Match, Numeric, Option, TextEntry
+from grading.items import Choice, Interaction, Item, Match, Numeric, Option, TextEntry
 from grading.keys import ChoiceKey, Key, MatchKey, NumericAnswer, NumericKey, TextAnswer, TextKey
 from loadtest.proxy import Fault
 
@@ -90,7 +90,7 @@ def open_hall(
         create_database(postgres)
         between = socket_folder(folder / "proxy")
         settings = Settings(
-            **server_urls(postgres, valkey),
+            **server_urls(postgres, valkey),  # type: ignore[arg-type]
             secret_key=secrets.token_hex(32),
             receipt_key=secrets.token_hex(32),
             public_origin=f"http://127.0.0.1:{front}",
@@ -173,16 +173,23 @@ def _options(count: int) -> list[Option]:
     return [Option(letter, {"en": f"Option {letter}"}) for letter in "abcdefgh"[:count]]
 
 
+def _item(code: str, interaction: Interaction, key: Key) -> tuple[Item, Key]:
+    return Item(code, "main", {"en": f"Question {code}"}, interaction), key
+
+
+YES_NO: Final = [Option("true", {"en": "Yes"}), Option("false", {"en": "No"})]
+TEXTS: Final = [TextAnswer("Mumbai"), TextAnswer("मुंबई"), TextAnswer("Bom*", "1/3")]
+NUMBERS: Final = [NumericAnswer("3.14", "3.15"), NumericAnswer("3", "3.2", "1/2")]
 BANK: Final[list[tuple[Item, Key]]] = [
-    (Item("q1", "main", {"en": "One"}, Choice(_options(4))), ChoiceKey({"b": "1"})),
-    (Item("q2", "main", {"en": "One, thirds"}, Choice(_options(4))), ChoiceKey({"a": "1", "c": "1/3", "d": "-1/2"})),
-    (Item("q3", "main", {"en": "Several"}, Choice(_options(4), multiple=True)), ChoiceKey({"a": "1/2", "c": "1/2", "b": "-1/2"})),
-    (Item("q4", "main", {"en": "Several, thirds"}, Choice(_options(5), multiple=True)), ChoiceKey({"a": "1/3", "b": "1/3", "c": "1/3"})),
-    (Item("q5", "main", {"en": "Number"}, Numeric()), NumericKey([NumericAnswer("3.14", "3.15"), NumericAnswer("3", "3.2", "1/2")])),
-    (Item("q6", "main", {"en": "Text"}, TextEntry(40)), TextKey([TextAnswer("Mumbai"), TextAnswer("मुंबई"), TextAnswer("Bom*", "1/3")])),
-    (Item("q7", "main", {"en": "Match"}, Match(_options(3), _options(4))), MatchKey({"a": "b", "b": "a", "c": "d"})),
-    (Item("q8", "main", {"en": "True?"}, Choice([Option("true", {"en": "Yes"}), Option("false", {"en": "No"})])), ChoiceKey({"true": "1"})),
-]  # fmt: skip
+    _item("q1", Choice(_options(4)), ChoiceKey({"b": "1"})),
+    _item("q2", Choice(_options(4)), ChoiceKey({"a": "1", "c": "1/3", "d": "-1/2"})),
+    _item("q3", Choice(_options(4), multiple=True), ChoiceKey({"a": "1/2", "c": "1/2", "b": "-1/2"})),
+    _item("q4", Choice(_options(5), multiple=True), ChoiceKey({"a": "1/3", "b": "1/3", "c": "1/3"})),
+    _item("q5", Numeric(), NumericKey(NUMBERS)),
+    _item("q6", TextEntry(40), TextKey(TEXTS)),
+    _item("q7", Match(_options(3), _options(4)), MatchKey({"a": "b", "b": "a", "c": "d"})),
+    _item("q8", Choice(YES_NO), ChoiceKey({"true": "1"})),
+]
 
 RESPONSES: Final[dict[int, list[Any]]] = {
     1: ["a", "b", "c", "d", None],
@@ -196,6 +203,15 @@ RESPONSES: Final[dict[int, list[Any]]] = {
 }
 
 
+# Written by nobody but the database: how often each result has been stored, whatever it says itself.
+RESULT_WITNESS: Final = (
+    "CREATE TABLE result_stored (attempt_id bigint NOT NULL, stored_at timestamptz NOT NULL DEFAULT clock_timestamp())",
+    """CREATE FUNCTION note_result() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+    BEGIN INSERT INTO result_stored (attempt_id) VALUES (NEW.attempt_id); RETURN NULL; END $$""",
+    "CREATE TRIGGER note_result AFTER INSERT OR UPDATE ON result FOR EACH ROW EXECUTE FUNCTION note_result()",
+)
+
+
 async def set_scene(
     owner: Connection, settings: Settings, people: int, durations: tuple[int, int], grace_s: int, random: Random
 ) -> tuple[list[Booked], StaffSession]:
@@ -204,6 +220,8 @@ async def set_scene(
     The clock of an attempt is the only thing shorter than in an exam that people sit: an exam has at least a minute.
     """
     now, day = dt.datetime.now(dt.UTC), dt.datetime.now(dt.UTC).date()
+    for statement in RESULT_WITNESS:
+        await owner.execute(statement)
     forms = await _forms(owner, grace_s)
     opens_at, closes_at = now - dt.timedelta(minutes=1), now + dt.timedelta(hours=12)
     staff_id = await owner.fetchval(
@@ -213,8 +231,8 @@ async def set_scene(
     slots = [
         (
             await owner.fetchval(
-                "INSERT INTO slot (district_id, exam_id, hall, opens_at, closes_at, exam_day, capacity, booked, pinned_at) "
-                "SELECT $1, exam_id, $2, $3, $4, $5, 100000, 0, now() FROM exam LIMIT 1 RETURNING slot_id",
+                "INSERT INTO slot (district_id, exam_id, hall, opens_at, closes_at, exam_day, capacity, pinned_at) "
+                "SELECT $1, exam_id, $2, $3, $4, $5, 100000, now() FROM exam LIMIT 1 RETURNING slot_id",
                 district_id,
                 f"Hall {hall}",
                 opens_at,
@@ -250,8 +268,8 @@ async def set_scene(
     )
     await owner.copy_records_to_table(
         "attempt",
-        columns=["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "seed", "opens_at", "closes_at",
-                 "duration_s", "grace_s", "takeovers_left"],
+        columns=["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "seed", "opens_at",
+                 "closes_at", "duration_s", "grace_s", "takeovers_left"],
         records=[
             (b.district_id, day, b.attempt_id, b.slot_id, b.attempt_id, forms[b.attempt_id % len(forms)],
              random.randrange(2**32), opens_at, closes_at, b.duration_s, grace_s, 1000)
@@ -298,7 +316,7 @@ class Grants:
         self._booked = {one.attempt_id: one for one in booked}
 
     async def run(self, running: set[int], stop: asyncio.Event) -> None:
-        """Gives some seconds to somebody who is sitting, seldom to a whole slot; an outage or a refusal is no matter."""
+        """Gives some seconds to somebody who is sitting, seldom to a whole slot; outages and refusals are no matter."""
         await self._db.open("staff")
         try:
             while not stop.is_set():

@@ -5,7 +5,7 @@ histograms are merged by adding their counts, so percentiles over several proces
 percentiles of processes cannot be averaged.
 """
 
-from collections.abc import Iterable
+import math
 from typing import Final
 
 import msgspec
@@ -76,12 +76,20 @@ class Timeline(msgspec.Struct):
     seconds: dict[str, dict[int, Histogram]] = {}
 
     def add(self, operation: str, second: int, seconds: float) -> None:
-        """Counts a response that came in this second."""
+        """Counts a value of this second."""
         row = self.seconds.setdefault(operation, {})
         found = row.get(second)
         if found is None:
             found = row[second] = Histogram()
         found.add(seconds)
+
+    def between(self, operation: str, first: float = -math.inf, end: float = math.inf) -> Histogram:
+        """All values of an operation in the seconds from `first` to before `end`, as one histogram."""
+        whole = Histogram()
+        for second, histogram in self.seconds.get(operation, {}).items():
+            if first <= second < end:
+                whole.merge(histogram)
+        return whole
 
     def merge(self, other: "Timeline") -> None:
         """Adds another one's values."""
@@ -89,11 +97,3 @@ class Timeline(msgspec.Struct):
             mine = self.seconds.setdefault(operation, {})
             for second, histogram in row.items():
                 mine.setdefault(second, Histogram()).merge(histogram)
-
-
-def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """All of them as one."""
-    whole = Histogram()
-    for histogram in histograms:
-        whole.merge(histogram)
-    return whole

@@ -1,7 +1,7 @@
 """The nemesis: faults from a seeded schedule, one deck of kinds after another, and a log of what was done when.
 
-The schedule is a function of seed, length and kinds alone. What a fault meets depends on the moment, so a run with the same
-seed meets much the same trouble, not the very same interleaving.
+The schedule is a function of seed, length and kinds alone. What a fault meets depends on the moment, so a run with the
+same seed meets much the same trouble, not the very same interleaving.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ Act = Callable[["Nemesis", Random], Awaitable[str]]
 
 def schedule(seed: int, seconds: float, every: float, kinds: Sequence[str]) -> list[Strike]:
     """Faults about every so many seconds; each kind once before any comes again."""
-    random = Random(f"nemesis/{seed}")  # noqa: S311
+    random = Random(f"nemesis/{seed}")
     deck: list[str] = []
     strikes, at = [], random.uniform(0.5, 1.0) * min(every, seconds / 4)
     while at < seconds:
@@ -81,7 +81,7 @@ class Nemesis:
 
     async def _strike(self, strike: Strike) -> None:
         began = time.time()
-        detail = await ACTS[strike.kind](self, Random(strike.draw))  # noqa: S311
+        detail = await ACTS[strike.kind](self, Random(strike.draw))
         self.done.append(Done(strike.kind, began, time.time(), detail))
         self._log.write(msgspec.json.encode(self.done[-1]) + b"\n")
         self._log.flush()
@@ -178,7 +178,7 @@ ACTS: Final[dict[str, Act]] = {
     "hang_response": lambda n, r: n.proxy(Fault("web", "hang_response", r.uniform(0.5, 2), r.uniform(0.05, 0.2))),
     "replay": lambda n, r: n.proxy(Fault("web", "replay", r.uniform(2, 6), r.uniform(0.1, 0.5), r.uniform(0.1, 4))),
     "postgres_cut": lambda n, _: n.proxy(Fault("postgres", "cut")),
-    "commit_unheard": lambda n, r: n.proxy(Fault("postgres", "lose_response", r.uniform(0.1, 0.5), r.uniform(0.05, 0.3))),
+    "commit_unheard": lambda n, r: n.proxy(Fault("postgres", "lose_response", r.uniform(0.1, 0.5), r.uniform(0.05, 0.3))),  # noqa: E501
     "valkey_cut": lambda n, r: n.proxy(Fault("valkey", "refuse", r.uniform(0, 2))),
 }  # fmt: skip
 """What can be done to a hall, by name."""

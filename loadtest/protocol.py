@@ -1,11 +1,13 @@
 """The candidate protocol from the client's side: what to send, and whether the answer is what was promised.
 
-The source is docs/candidate-protocol.md. Requests are made once and sent by both generators: `Call.wire` gives the bytes
-for the driver, `Call.keywords` the arguments for Locust's client. Whatever is not the promised answer raises; nothing here
-decides that a trouble does not matter.
+The source is docs/candidate-protocol.md. Requests are made once and sent by both generators: `Call.wire` gives the
+bytes for the driver, `Call.keywords` the arguments for Locust's client. Whatever is not the promised answer raises;
+nothing here decides that a trouble does not matter.
 """
 
+import functools
 import gzip
+import itertools
 from hashlib import sha256
 from typing import Any, Final
 
@@ -121,7 +123,13 @@ class Call(msgspec.Struct, frozen=True):
 
 def row(seq: int, item: int, response: bytes, flag: bool, at: int) -> bytes:
     """One answer of a save; `response` is JSON, `at` the client's time in milliseconds."""
-    return b'{"seq":%d,"item":%d,"response":%b,"flag":%b,"at":%d}' % (seq, item, response, b"true" if flag else b"false", at)
+    return b'{"seq":%d,"item":%d,"response":%b,"flag":%b,"at":%d}' % (
+        seq,
+        item,
+        response,
+        b"true" if flag else b"false",
+        at,
+    )
 
 
 def log_in(registration: str, code: str) -> Call:
@@ -300,8 +308,12 @@ def read_paper(form: str, reply: Reply) -> Sheet:
     """The sheet of a paper that was fetched; Unexpected unless it is the form's."""
     if reply.status != 200:
         raise refused(PAPER, reply)
-    body = reply.body
-    if reply.header(b"content-encoding") == b"gzip" or body[:2] == b"\x1f\x8b":
+    return _read_paper(form, reply.body)
+
+
+@functools.lru_cache(maxsize=64)  # whoever gets the same bytes need not unpack and hash them again
+def _read_paper(form: str, body: bytes) -> Sheet:
+    if body[:2] == b"\x1f\x8b":  # Locust's client has unpacked it already
         body = gzip.decompress(body)
     if sha256(body).hexdigest() != form:
         raise Unexpected(PAPER, "200 with other bytes than its name says")
@@ -320,7 +332,7 @@ def _responses(interaction: Interaction) -> list[Response]:
     match interaction:
         case Choice(options=options, multiple=True):
             ids = [option.id for option in options]
-            return [[one] for one in ids] + [[one, other] for one, other in zip(ids, ids[1:], strict=False)]
+            return [*([one] for one in ids), *(list(pair) for pair in itertools.pairwise(ids))]
         case Choice(options=options):
             return [option.id for option in options]
         case TextEntry(max_length=limit):
@@ -328,5 +340,4 @@ def _responses(interaction: Interaction) -> list[Response]:
         case Numeric():
             return ["3.14", "3.1415", "-2", "0"]
         case Match(prompts=prompts, choices=choices):
-            pairs = [{prompt.id: choice.id for prompt in prompts} for choice in choices]
-            return [*pairs]
+            return [{prompt.id: choice.id for prompt in prompts} for choice in choices]

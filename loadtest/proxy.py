@@ -1,9 +1,9 @@
 """The fault proxy, and the independent witness of arrival: `python -m loadtest.proxy CONTROL LOG LINK…`.
 
-Each link listens on one address and forwards to another (NAME,KIND,FROM,TO; a TCP port of 127.0.0.1 or the path of a unix
-socket). Faults are asked for over the control socket, one JSON object on a line, and end by themselves. On a link of kind
-`http` whole requests are forwarded, and the moment at which the last byte of each crossed is written to the log under its
-`x-request-id`; what never crossed is not in it. A link of kind `raw` knows bytes only.
+Each link listens on one address and forwards to another (NAME,KIND,FROM,TO; a TCP port of 127.0.0.1 or the path of a
+unix socket). Faults are asked for over the control socket, one JSON object on a line, and end by themselves. On a link
+of kind `http` whole requests are forwarded, and the moment at which the last byte of each crossed is written to the log
+under its `x-request-id`; what never crossed is not in it. A link of kind `raw` knows bytes only.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to go wrong on a link: for so many seconds, with this chance each time.
 
-    cut: every connection is reset now. refuse: and new ones too, meanwhile. delay: everything waits `delay` seconds more or
-    less, in its order. cut_request: half of a request crosses, then a reset. lose_response: the request crosses, its answer
-    is met by a reset. hang_response: its answer is swallowed. replay: the request crosses once more, up to `delay` later.
+    cut: every connection is reset now. refuse: new ones too, meanwhile. delay: everything waits `delay` seconds, more
+    or less, in its order. cut_request: half of a request crosses, then a reset. lose_response: the request crosses, its
+    answer is met by a reset. hang_response: its answer is swallowed. replay: it crosses once more, up to `delay` later.
     """
 
     link: str
@@ -45,7 +45,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Crossing(msgspec.Struct, frozen=True, array_like=True):
-    """A line of the witness: when the last byte of a request crossed, by both clocks; `replay`: sent again by the proxy."""
+    """A line of the witness: when a request's last byte crossed, by both clocks; `replay`: sent again by the proxy."""
 
     request: str
     monotonic: float
@@ -129,7 +129,7 @@ class Down(asyncio.Protocol):
         found = _ID.search(request, 0, end)
         name = found[1].decode("latin-1") if found else ""
         if self._link.strikes("cut_request"):
-            self._forward(lambda: (self._write(request[: max(end, len(request) // 2)]), self.reset())[0])
+            self._forward(lambda: self._break_off(request[: max(end, len(request) // 2)]))
             return
         if self._link.strikes("lose_response"):
             self._swallow = "lose_response"
@@ -168,6 +168,10 @@ class Down(asyncio.Protocol):
         self._behind.write(data)
         return True
 
+    def _break_off(self, data: bytes) -> None:
+        self._write(data)
+        self.reset()
+
     def _later(self, way: str, act: Callable[[], object]) -> None:
         now = self._link.loop.time()
         at = max(now + self._link.delay(), self._last[way])
@@ -201,7 +205,7 @@ class Link:
         self.loop = asyncio.get_running_loop()
         self.connections: set[Down] = set()
         self.faults: dict[str, Fault] = {}
-        self.random = random.Random()  # noqa: S311
+        self.random = random.Random()
         self._until: dict[str, float] = {}
         self._log = log
 
@@ -209,7 +213,7 @@ class Link:
         """Listens."""
         if self.listen.isdigit():
             return await self.loop.create_server(lambda: Down(self), "127.0.0.1", int(self.listen), backlog=1024)
-        Path(self.listen).unlink(missing_ok=True)
+        _remove(self.listen)
         return await self.loop.create_unix_server(lambda: Down(self), self.listen, backlog=1024)
 
     async def connect(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
@@ -258,6 +262,10 @@ class Link:
             transport.close()
 
 
+def _remove(socket_path: str) -> None:
+    Path(socket_path).unlink(missing_ok=True)
+
+
 async def run(control: str, log: IO[bytes], links: list[str]) -> None:
     """Forwards until SIGTERM."""
     opened = {}
@@ -276,7 +284,7 @@ async def run(control: str, log: IO[bytes], links: list[str]) -> None:
             await writer.drain()
         writer.close()
 
-    Path(control).unlink(missing_ok=True)
+    _remove(control)
     servers.append(await asyncio.start_unix_server(obey, control))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,7 @@
 """The reference: canonical text, final answers, marks and receipts, worked out once more and by other means.
 
-Nothing of `grading` or `exam` is used here, only the paper, the key and the marking scheme as they lie in the database, and
-docs/candidate-protocol.md. Where this and the service differ, one of them is wrong.
+Nothing of `grading` or `exam` is used here, only the paper, the key and the marking scheme as they lie in the database,
+and docs/candidate-protocol.md. Where this and the service differ, one of them is wrong.
 """
 
 import json
@@ -22,6 +22,8 @@ class Marks(NamedTuple):
     maximum: Fraction
     items: list[Fraction]
     rounded: str
+    """The total as it is shown: with the scheme's decimals."""
+    rounded_maximum: str
 
 
 class Row(NamedTuple):
@@ -81,12 +83,16 @@ def mark(
         share = _share(item["interaction"], key, response)
         earned.append(worth * (min(share, -negative) if share <= 0 else share))
     total = sum(earned, Fraction(0))
+    return Marks(total, maximum, earned, _shown(total, places), _shown(maximum, places))
+
+
+def _shown(value: Fraction, places: int) -> str:
     # Halves away from zero: a whole number of units, then the point put in by hand.
-    units, half = divmod(abs(total) * 10**places, 1)
+    units, half = divmod(abs(value) * 10**places, 1)
     count = int(units) + (half >= Fraction(1, 2))
     digits = f"{count:0{places + 1}d}"
     shown = f"{digits[:-places]}.{digits[-places:]}" if places else digits
-    return Marks(total, maximum, earned, f"-{shown}" if total < 0 and count else shown)
+    return f"-{shown}" if value < 0 and count else shown
 
 
 def _share(interaction: Mapping[str, Any], key: Mapping[str, Any], response: Any) -> Fraction:

@@ -65,8 +65,10 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
 class Sitter:
     """The state of one candidate's client. `took` is told every response; it raises PutOff or Unexpected."""
 
-    __slots__ = ("_earlier", "cookie", "deadline", "digest", "ended", "epoch", "form", "grace", "number", "offset", "opens_at",
-                 "sent", "seq", "sheet", "started", "takeovers_left", "thinks", "watermark")  # fmt: skip
+    __slots__ = (
+        *("number", "thinks", "cookie", "form", "sheet", "offset", "opens_at", "deadline", "grace", "takeovers_left"),
+        *("epoch", "seq", "sent", "watermark", "started", "ended", "digest", "_earlier"),
+    )
 
     def __init__(self, number: int, thinks: tuple[float, float] = (20.0, 40.0)) -> None:
         """`thinks`: seconds between two answers, at least and at most."""
@@ -75,7 +77,8 @@ class Sitter:
         self.epoch = self.seq = self.sent = self.watermark = 0
         self.opens_at = self.deadline = self.grace = self.offset = 0.0
         self.takeovers_left = 0
-        self.form, self.sheet = "", ()
+        self.form = ""
+        self.sheet: Sheet = ()
         self.started = False
         self.ended = self.digest = ""
         self._earlier: list[tuple[int, int, int]] = []
@@ -214,5 +217,3 @@ class Sitter:
     def account(self) -> Account:
         """What this candidate was promised until now."""
         return Account(self.number, self._all(), self.ended, self.digest, self.started)
-
-

@@ -7,7 +7,7 @@ from loadtest.sitter import Account
 
 
 class Second(msgspec.Struct, frozen=True):
-    """The generator itself at the end of a second: its CPU seconds so far, requests answered so far, open connections."""
+    """The generator itself at the end of a second: CPU seconds and answered requests so far, open connections."""
 
     at: int
     cpu: float
@@ -18,9 +18,8 @@ class Second(msgspec.Struct, frozen=True):
 class Tally(msgspec.Struct):
     """The result of one generator process."""
 
-    operations: dict[str, Histogram] = {}
-    """Latency from the intended moment of sending to the complete response."""
     timeline: Timeline = msgspec.field(default_factory=Timeline)
+    """Latency from the intended moment of sending to the complete response, under the second of the intended moment."""
     lag: Histogram = msgspec.field(default_factory=Histogram)
     """From the intended moment to the sending, where the connection was free: how late the generator itself was."""
     failures: dict[str, dict[str, int]] = {}
@@ -41,24 +40,12 @@ class Tally(msgspec.Struct):
         """Counts a request that was put off."""
         self.put_off[operation] = self.put_off.get(operation, 0) + 1
 
-    def took(self, operation: str, second: int, seconds: float) -> None:
-        """Counts an answered request."""
-        self.operations.setdefault(operation, Histogram()).add(seconds)
-        self.timeline.add(operation, second, seconds)
-
     @property
     def failed(self) -> int:
         return sum(sum(kinds.values()) for kinds in self.failures.values())
 
-    @property
-    def answered(self) -> int:
-        """Requests that were answered as promised; several answers of one save count as one each."""
-        return sum(histogram.total for histogram in self.operations.values())
-
     def merge(self, other: "Tally") -> None:
         """Adds another process's result; its seconds are added to those of the same number."""
-        for operation, histogram in other.operations.items():
-            self.operations.setdefault(operation, Histogram()).merge(histogram)
         self.timeline.merge(other.timeline)
         self.lag.merge(other.lag)
         for operation, kinds in other.failures.items():
@@ -72,7 +59,10 @@ class Tally(msgspec.Struct):
         for second in other.seconds:
             known = both.get(second.at, Second(second.at, 0.0, 0, 0))
             both[second.at] = Second(
-                second.at, known.cpu + second.cpu, known.answered + second.answered, known.connections + second.connections
+                second.at,
+                known.cpu + second.cpu,
+                known.answered + second.answered,
+                known.connections + second.connections,
             )
         self.seconds = [both[at] for at in sorted(both)]
         self.accounts += other.accounts

@@ -30,8 +30,18 @@ SELECT attempt_id, 0 AS seq, deadline FROM held WHERE seq = first
 UNION ALL
 SELECT attempt_id, seq, NULL FROM taken
 
+-- name: hold_attempts
+-- Holds attempts as they are until the end of the transaction. A statement of its own: whoever waits for a lock and looks in
+-- the same statement looks with eyes from before the wait, and PostgreSQL 18 then finds nothing at all in a table that is
+-- partitioned twice (its recheck of the changed row spoils the choice of partitions for the rest of a generic plan).
+SELECT a.attempt_id
+FROM unnest(:districts::smallint[], :attempts::bigint[]) AS r(district_id, attempt_id)
+JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
+ORDER BY a.attempt_id
+FOR SHARE OF a
+
 -- name: look_again
--- Says what became of rows that were not taken, and keeps in quarantine those that came too late, from a device that is
+-- Under the lock of hold_attempts: says what became of rows that were not taken, and keeps in quarantine those that came too late, from a device that is
 -- no longer the writer, or after the end. Run until it changes nothing it gives the same verdicts: counted, kept, conflict, gap,
 -- not_started, unknown_epoch, too_many_kept, or again for a row that should count after all.
 WITH req AS (
@@ -43,8 +53,6 @@ WITH req AS (
          a.state, a.epoch AS open_epoch, a.deadline, a.grace_s
   FROM req r
   JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
-  ORDER BY a.attempt_id
-  FOR SHARE OF a
 ), known AS MATERIALIZED (
   SELECT h.*,
     p.seq IS NOT NULL AS is_answer,

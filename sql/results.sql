@@ -39,17 +39,21 @@ WITH graded AS (
   WHERE s.district_id = g.district_id AND s.exam_day = :day AND s.attempt_id = g.attempt_id AND s.lease = :lease
     AND s.graded_at IS NULL
   RETURNING s.district_id, s.attempt_id
-), closed AS (
-  UPDATE attempt a SET state = 'graded'
-  FROM ours o
-  WHERE a.district_id = o.district_id AND a.exam_day = :day AND a.attempt_id = o.attempt_id
-    AND a.state IN ('submitted', 'sealed')
 )
 INSERT INTO result (district_id, exam_day, attempt_id, key_version, total, maximum, detail)
 SELECT g.district_id, :day, g.attempt_id, :key_version, g.total, g.maximum, g.detail
 FROM graded g JOIN ours o USING (district_id, attempt_id)
 ON CONFLICT (district_id, exam_day, attempt_id, key_version)
 DO UPDATE SET total = excluded.total, maximum = excluded.maximum, detail = excluded.detail, graded_at = now()
+
+-- name: close_graded
+-- Calls attempts graded whose results are stored. In the transaction of store_results but a statement of its own: where that
+-- one met a row that somebody had changed, PostgreSQL 18 finds no partition for the rest of it.
+UPDATE attempt a SET state = 'graded'
+FROM unnest(:districts::smallint[], :attempts::bigint[]) AS r(district_id, attempt_id)
+JOIN submission s ON s.district_id = r.district_id AND s.exam_day = :day AND s.attempt_id = r.attempt_id
+WHERE a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
+  AND a.state IN ('submitted', 'sealed') AND s.graded_at IS NOT NULL
 
 -- name: give_up
 -- Notes why a submission could not be graded; it is tried again until its tries are used up, then a person has to look.

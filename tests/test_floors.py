@@ -110,5 +110,3 @@ def test_no_module_owns_nothing():
         for name, path, tree in modules(package):
             assert path.stem not in {"utils", "util", "helpers", "common", "core", "base", "misc"}, name
             assert ast.get_docstring(tree), f"{name} does not say what it is for"
-
-

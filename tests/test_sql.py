@@ -29,7 +29,11 @@ def test_every_block_is_used_and_belongs_to_one_module(path):
     home = ROOT / "exam" / f"{path.stem}.py"
     assert f'"{path.stem}"' in SOURCES[home], f"{home.name} does not load {path.name}"
     for name in db.parse_blocks(path.read_text("utf-8")):
-        uses = [text for text in SOURCES.values() if re.search(rf"\b_?{name}\.(many|one|one_or_none|run|each)\(|, {name}, ", text)]
+        uses = [
+            text
+            for text in SOURCES.values()
+            if re.search(rf"\b_?{name}\.(many|one|one_or_none|run|each)\(|, {name}, ", text)
+        ]
         assert uses, f"{path.name}: nobody uses {name}"
 
 
@@ -78,8 +82,14 @@ async def test_migrations_give_the_schema(servers):
         await fresh.close()
         await connection.execute(f"DROP DATABASE {name}")
         await connection.close()
-    lines = [line for line in told.splitlines() if line and not line.startswith(("--", "SET ", "SELECT pg_catalog", "\\"))]
-    schema = "-- What the migrations give; written by `make schema`, compared by tests/test_sql.py.\n" + "\n".join(lines) + "\n"
+    lines = [
+        line for line in told.splitlines() if line and not line.startswith(("--", "SET ", "SELECT pg_catalog", "\\"))
+    ]
+    schema = (
+        "-- What the migrations give; written by `make schema`, compared by tests/test_sql.py.\n"
+        + "\n".join(lines)
+        + "\n"
+    )
     path = ROOT / "sql" / "schema.sql"
     if os.environ.get("EXAM_WRITE_SCHEMA"):
         path.write_text(schema, "utf-8")

@@ -1,4 +1,4 @@
-"""The whole day in a real Chromium, on a whole hall of real processes: an admin plans, a teacher sits, the admin releases."""
+"""The whole day in a real Chromium on a whole hall: an admin plans, a teacher sits, the admin releases."""
 
 import asyncio
 import datetime as dt

@@ -1,0 +1,97 @@
+// Everything after the last answer: review, receipt and result.
+
+import { button, h } from "./element.js";
+import { plain } from "./markup.js";
+import { clockTime, dayAndTime, digits, say, spoken, textOf } from "./words.js";
+
+/** The review page over a sheet; `back(no)` returns to a question, `submit()` is called once it is sure. */
+export function drawReview({ sheet, frame, back, submit }) {
+  const open = sheet.open();
+  const all = sheet.order.length;
+  const count = open.length
+    ? say("review.some", { answered: all - open.length, n: all })
+    : say("review.done", { n: all });
+  const squares = sheet.order.map((no) => {
+    const { response, flag } = sheet.state(no);
+    const words = say(response === null ? "palette.open" : "palette.answered");
+    return h("li", {}, button("review-item", "line", [
+      h("span", {}, say("question", { n: no })),
+      h("span", { class: "state", "data-state": response === null ? "open" : "answered" }, words),
+      flag && h("span", { class: "state", "data-flag": "yes" }, say("palette.flagged")),
+    ], () => back(no), { "data-item": no }));
+  });
+  const sure = async () => {
+    const answer = await frame.ask("submit", say("review.sure"), [count, ...sheet.left(), say("review.final")],
+      [["now", say("review.now")], ["not", say("review.not")]]);
+    if (answer === "now") submit();
+  };
+  frame.show(say("review.title"), h("div", { class: "slip wide", "data-test": "review" },
+    h("h1", {}, say("review.title")),
+    h("p", { "data-test": "review-count" }, count),
+    ...sheet.left().map((sentence) => h("p", { "data-test": "review-left" }, sentence)),
+    h("ol", { class: "lines" }, squares),
+    h("div", { class: "buttons" },
+      button("submit", "primary", say("review.submit"), sure),
+      button("review-back", "quiet", say("review.back"), () => back(sheet.here)))));
+}
+
+/** Between the last click and the receipt. */
+export function drawSubmitting(frame) {
+  frame.show(say("review.sending"), h("div", { class: "slip", "data-test": "submitting" },
+    h("h1", {}, say("review.sending")), h("p", {}, say("review.waiting"))));
+}
+
+function resultTable({ total, maximum, sections }) {
+  const short = (text) => digits(String(text).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, ""));
+  const number = (text) => h("td", { class: "number" }, short(text));
+  const line = (name, lang, a, b) => h("tr", {}, h("th", { scope: "row", lang }, name), number(a), number(b));
+  return [
+    h("p", { class: "score", "data-test": "score" }, h("strong", {}, short(total)), ` / ${short(maximum)}`),
+    h("table", { "data-test": "sections" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, say("result.section")), h("th", { scope: "col", class: "number" }, say("result.marks")),
+        h("th", { scope: "col", class: "number" }, say("result.maximum")))),
+      h("tbody", {}, sections.map((section) => {
+        const [lang, title] = typeof section.title === "object" ? textOf(section.title, spoken()) : [null, section.title];
+        return line(plain(title), lang, section.total, section.maximum);
+      })),
+      h("tfoot", {}, line(say("result.total"), null, total, maximum))),
+  ];
+}
+
+/** The receipt, and the result once it is released; `look()` asks for it, `logout()` leaves. */
+export function drawEnd({ sitting, frame, look, logout }) {
+  const { candidate, exam, receipt, result, state } = sitting;
+  const [lang, title] = textOf(exam.title, spoken());
+  const heading = result ? say("result.title") : say(state === "submitted" || receipt?.ended_by === "candidate" ? "end.submitted" : "end.sealed");
+  const proof = receipt && h("details", { class: "proof" }, h("summary", {}, say("end.proof")), h("dl", { class: "facts codes" },
+    [["digest", receipt.digest], ["paper", receipt.form], ["salt", receipt.salt], ["signature", receipt.signature], ["key", receipt.key_id]]
+      .flatMap(([word, value]) => [h("dt", {}, say(`end.${word}`)), h("dd", {}, value)])));
+  const how = receipt && { candidate: "end.candidate", clock: "end.clock" }[receipt.ended_by];
+  frame.show(heading, h("div", { class: "slip wide receipt", "data-test": result ? "result" : "receipt" },
+    h("h1", {}, heading),
+    h("p", { class: "who" }, candidate.name, h("br"), candidate.registration, h("br"), h("span", { lang }, plain(title)), ", ", dayAndTime(sitting.slot.opens_at)),
+    result && resultTable(result),
+    receipt
+      ? h("div", { class: "code-box" },
+        h("p", { class: "label" }, say("end.code")),
+        h("p", { class: "code", "data-test": "receipt-code" }, receipt.code),
+        h("p", { "data-test": "receipt-count" }, say("end.answered", { answered: receipt.answered, n: exam.questions })),
+        h("p", {}, say(how ?? "end.staff", { time: clockTime(receipt.ended_at) })),
+        h("p", {}, say("end.write")))
+      : h("p", { role: "status", "data-test": "receipt-making" }, say("end.making")),
+    !result && receipt && h("p", {}, say("end.result")),
+    h("p", { id: "delivered", role: "status", "data-test": "delivered" }),
+    h("div", { class: "buttons" },
+      receipt && button("print", "primary", say("end.print"), () => print()),
+      !result && receipt && button("look", "quiet", say("end.look"), look),
+      button("logout", "quiet", say("logout"), logout)),
+    proof));
+}
+
+/** A page that only says something; `buttons` is [[name, words, act]]. */
+export function drawWords(frame, name, title, text, buttons = []) {
+  frame.show(title, h("div", { class: "slip", "data-test": name },
+    h("h1", {}, title), h("p", {}, text),
+    h("div", { class: "buttons" }, buttons.map(([id, words, act], i) => button(id, i ? "quiet" : "primary", words, act)))));
+}
+

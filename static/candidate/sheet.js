@@ -1,0 +1,282 @@
+// The question paper: one question at a time or all of them, the palette of all questions, flags and answers.
+
+import { button, h } from "./element.js";
+import { numbers } from "./frame.js";
+import { answerField } from "./interactions.js";
+import { fragment, plain } from "./markup.js";
+import { languages, remember, say, textOf } from "./words.js";
+
+const WIDE = matchMedia("(min-width: 64rem)");
+const EMPTY = { response: null, flag: false, standing: "safe" };
+
+export class Sheet {
+  #fields = new Map(); // number → answer field, of the questions that are on the page
+  #parts = new Map(); // number → {flag, clear, note} of the same
+  #squares = new Map(); // number → button in the palette
+  #locked = false;
+  #watcher = null;
+
+  /** `where` is what the journal remembers ({item, seen}); `moved(where)` is told to remember it, `review()` leaves the sheet. */
+  constructor({ paper, attempt, sync, frame, clock, where, fallback, moved, review }) {
+    Object.assign(this, { paper, attempt, sync, frame, clock, fallback, moved, review });
+    this.items = new Map(paper.items.map((item) => [item.no, item]));
+    this.order = paper.sections.flatMap((section) => section.items);
+    this.seen = new Set(where?.seen ?? attempt.answers.map((answer) => answer.item));
+    this.here = this.order.includes(where?.item) ? where.item : this.#latest();
+    WIDE.addEventListener("change", () => this.#placePalette());
+  }
+
+  state(no) { return this.sync.items.get(no) ?? EMPTY; }
+
+  /** The numbers of the questions without an answer, and of those marked for later. */
+  open() { return this.order.filter((no) => this.state(no).response === null); }
+
+  flagged() { return this.order.filter((no) => this.state(no).flag); }
+
+  /** Put the sheet on the page; `focus` moves to the question. */
+  draw(focus = true) {
+    this.flush();
+    this.#watcher?.disconnect();
+    this.#fields.clear();
+    this.#parts.clear();
+    this.all = this.frame.view() === "all";
+    this.lang = this.frame.paperLanguage(this.fallback);
+    this.body = h("div", { class: "sheet", "data-test": "sheet" });
+    this.moves = h("nav", { class: "moves", "aria-label": say("question.all") });
+    this.aside = h("aside", { class: "beside" });
+    this.frame.show(plain(textOf(this.paper.title, this.lang)[1]), this.#over(), h("div", { class: "desk" },
+      h("div", { class: "work" }, this.#head(), this.body, this.moves), this.aside));
+    this.#drawPalette();
+    if (this.all) this.#drawAll(focus);
+    else this.#drawOne(focus);
+    this.lock(this.#locked);
+  }
+
+  /** The values that the engine holds now, into what is on the page. */
+  refresh() {
+    for (const [no, field] of this.#fields) field.set(this.state(no).response);
+    this.marks();
+  }
+
+  /** The palette and the small signs of each question. */
+  marks() {
+    for (const [no, square] of this.#squares) {
+      const { response, flag } = this.state(no);
+      const standing = response !== null ? "answered" : this.seen.has(no) ? "open" : "unseen";
+      square.dataset.state = standing;
+      square.dataset.flag = flag ? "yes" : "no";
+      square.setAttribute("aria-current", no === this.here ? "true" : "false");
+      const words = [say("question", { n: no }), say(`palette.${standing}`)];
+      if (flag) words.push(say("palette.flagged"));
+      square.setAttribute("aria-label", words.join(", "));
+    }
+    for (const [no, part] of this.#parts) {
+      const { response, flag, standing } = this.state(no);
+      part.flag.setAttribute("aria-pressed", String(flag));
+      part.clear.hidden = response === null || this.#locked;
+      part.note.textContent = standing === "kept" || standing === "refused" ? say(`question.${standing}`) : "";
+    }
+  }
+
+  flush() {
+    for (const field of this.#fields.values()) field.flush();
+  }
+
+  /** Stop or allow input; says so where the eye is. */
+  lock(is) {
+    const news = is !== this.#locked;
+    if (is && news) this.flush(); // the last word typed still counts
+    this.#locked = is;
+    for (const field of this.#fields.values()) field.lock(is);
+    for (const part of this.#parts.values()) part.flag.disabled = is;
+    const over = document.getElementById("over");
+    if (over) {
+      over.hidden = !is;
+      if (is && news) over.focus();
+    }
+    if (this.#squares.size) this.marks();
+  }
+
+  get locked() { return this.#locked; }
+
+  /** Go to a question. */
+  go(no) {
+    this.flush();
+    this.here = no;
+    this.frame.dismiss();
+    if (this.all) {
+      const title = document.getElementById(`q${no}-title`);
+      title.scrollIntoView({ block: "start" });
+      title.focus({ preventScroll: true });
+      this.#see(no);
+    } else {
+      this.#drawOne(true);
+      this.lock(this.#locked);
+    }
+  }
+
+  // ---- parts of the page
+
+  #latest() {
+    const last = this.attempt.answers.reduce((a, b) => (a && (a.epoch - b.epoch || a.seq - b.seq) > 0 ? a : b), null);
+    return last && this.order.includes(last.item) ? last.item : this.order[0];
+  }
+
+  #over() {
+    return h("div", { id: "over", class: "over", tabindex: "-1", hidden: !this.#locked, "data-test": "over" },
+      h("h2", {}, say("over.title")), h("p", {}, say("over.text")));
+  }
+
+  #head() {
+    this.section = h("p", { class: "section", "data-test": "section" });
+    const switches = this.paper.languages.length > 1 && h("div", { class: "languages", role: "group", "aria-label": say("paper.language") },
+      this.paper.languages.map((code) => button(`paper-${code}`, null, languages[code] ?? code, () => {
+        remember("paper", code);
+        this.frame.words();
+        this.draw(false);
+        document.getElementById(`paper-${code}`).focus({ preventScroll: true });
+      }, { lang: code, id: `paper-${code}`, "aria-pressed": String(code === this.lang) })));
+    return h("div", { class: "head" }, this.section, switches);
+  }
+
+  #nameSection(no) {
+    const section = this.paper.sections.find((each) => each.items.includes(no));
+    const [lang, title] = textOf(section.title, this.lang);
+    this.section.lang = lang;
+    this.section.textContent = plain(title);
+  }
+
+  #question(no) {
+    const item = this.items.get(no);
+    const [lang, prompt] = textOf(item.prompt, this.lang);
+    const field = answerField(item, {
+      lang: this.lang,
+      seed: this.attempt.seed,
+      response: this.state(no).response,
+      changed: (response) => this.#change(no, { response }),
+    });
+    const flag = button("flag", "flag", [h("span", { class: "sign", "aria-hidden": "true" }, "⚑"), say("question.flag")],
+      () => this.#change(no, { flag: !this.state(no).flag }));
+    const clear = button("clear", "quiet clear", say("question.clear"), () => {
+      field.flush();
+      this.#change(no, { response: null });
+      field.set(null);
+      this.frame.announce(say("question.cleared", { n: no }));
+      document.getElementById(`q${no}-title`).focus({ preventScroll: true });
+    });
+    const note = h("p", { class: "note", role: "status" });
+    this.#fields.set(no, field);
+    this.#parts.set(no, { flag, clear, note });
+    return h("article", { class: "question", id: `q${no}`, "data-test": "question", "data-item": no, "aria-labelledby": `q${no}-title` },
+      h("header", {},
+        h(this.all ? "h2" : "h1", { id: `q${no}-title`, tabindex: "-1" }, say("question", { n: no }),
+          h("small", {}, ` ${say("question.of", { n: this.order.length })} · ${say("question.marks", { n: Number(item.marks) })}`)),
+        flag),
+      h("div", { class: "prompt", id: `q${no}-prompt`, lang, "data-test": "prompt" }, fragment(prompt)),
+      field.element, note, clear);
+  }
+
+  #change(no, part) {
+    if (this.#locked) return;
+    const { response, flag } = this.state(no);
+    const state = { response, flag, ...part };
+    if (!this.sync.change(no, state.response, state.flag, this.clock.wall())) return;
+    this.marks();
+  }
+
+  #see(no) {
+    this.seen.add(no);
+    this.here = no;
+    this.#nameSection(no);
+    this.marks();
+    this.moved({ item: no, seen: [...this.seen] });
+  }
+
+  #drawOne(focus) {
+    const no = this.here;
+    const at = this.order.indexOf(no);
+    this.#fields.clear();
+    this.#parts.clear();
+    this.body.replaceChildren(this.#question(no));
+    const last = at === this.order.length - 1;
+    const arrow = (sign) => h("span", { "aria-hidden": "true" }, sign);
+    this.moves.replaceChildren(
+      button("previous", "quiet", [arrow("‹ "), say("question.previous")], () => this.go(this.order[at - 1]), { disabled: at === 0 }),
+      this.#opener(),
+      last
+        ? button("next", "primary", say("review.short"), () => this.review())
+        : button("next", "primary", [say("question.next"), arrow(" ›")], () => this.go(this.order[at + 1])),
+    );
+    this.#see(no);
+    if (!focus) return;
+    scrollTo(0, 0);
+    document.getElementById(`q${no}-title`).focus({ preventScroll: true });
+  }
+
+  #drawAll(focus) {
+    this.body.replaceChildren(...this.paper.sections.flatMap((section) => {
+      const [lang, title] = textOf(section.title, this.lang);
+      return [h("h1", { class: "section-title", lang }, plain(title)), ...section.items.map((no) => this.#question(no))];
+    }));
+    this.moves.replaceChildren(this.#opener(), button("to-review", "primary", say("review.go"), () => this.review()));
+    this.body.addEventListener("focusin", (event) => {
+      const no = Number(event.target.closest("article")?.dataset.item);
+      if (no && no !== this.here) this.#see(no);
+    });
+    this.#watcher = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) this.seen.add(Number(entry.target.dataset.item));
+      this.marks();
+    }, { threshold: 0.5 });
+    for (const question of this.body.querySelectorAll("article")) this.#watcher.observe(question);
+    this.#see(this.here);
+    if (focus && this.here !== this.order[0]) this.go(this.here);
+  }
+
+  #opener() {
+    return button("open-palette", "quiet opener", say("question.all"),
+      () => this.frame.ask("palette", say("palette.title"), [this.palette], [["close", say("close")]]), { "aria-haspopup": "dialog" });
+  }
+
+  #drawPalette() {
+    this.#squares.clear();
+    const sections = this.paper.sections.map((section) => {
+      const [lang, title] = textOf(section.title, this.lang);
+      const squares = section.items.map((no) => {
+        const square = button("square", "square", say("{n}", { n: no }), () => this.go(no), { "data-item": no });
+        this.#squares.set(no, square);
+        return h("li", {}, square);
+      });
+      return h("section", {}, h("h3", { lang }, plain(title)), h("ol", { class: "squares" }, squares));
+    });
+    const legend = ["answered", "open", "unseen", "flagged"].map((state) => h("li", {},
+      h("span", { class: "square", "aria-hidden": "true", "data-state": state === "flagged" ? "open" : state, "data-flag": state === "flagged" ? "yes" : "no" }),
+      say(`palette.${state}`)));
+    const review = button("palette-review", "quiet", say("review.go"), () => {
+      this.frame.dismiss();
+      this.review();
+    });
+    this.palette = h("nav", { class: "palette", "aria-label": say("palette.title"), "data-test": "palette" },
+      ...sections, h("ul", { class: "legend" }, legend), review);
+    this.#placePalette();
+  }
+
+  #placePalette() {
+    if (!this.palette) return;
+    if (WIDE.matches && this.aside.isConnected) {
+      this.frame.dismiss();
+      this.aside.replaceChildren(h("h2", {}, say("palette.title")), this.palette);
+    } else {
+      this.aside.replaceChildren();
+    }
+  }
+
+  /** In words, what is still open: sentences for the review page and for the last question before submitting. */
+  left() {
+    const open = this.open();
+    const flagged = this.flagged();
+    const sentences = [];
+    if (open.length) sentences.push(say("review.open", { n: open.length, list: numbers(open) }));
+    if (flagged.length) sentences.push(say("review.flagged", { n: flagged.length, list: numbers(flagged) }));
+    return sentences;
+  }
+}

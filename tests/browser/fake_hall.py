@@ -1,0 +1,487 @@
+"""A hall in memory that keeps docs/candidate-protocol.md, with knobs for everything that can go wrong on the way.
+
+It is a double for the tests of the candidate's screen, and lets one look at the screen without any server:
+`python -m tests.browser.fake_hall` serves it on a free port.
+"""
+
+import hashlib
+import json
+import random
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+ROOT = Path(__file__).parents[2]
+PAPER = json.loads((Path(__file__).parent / "paper.json").read_text(encoding="utf-8"))
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+Reply = tuple[int, dict[str, Any] | None]
+
+
+class Refusal(Exception):
+    """A refusal of the protocol: status, error and its extra fields."""
+
+    def __init__(self, status: int, error: str, message: str = "", **more: Any) -> None:
+        super().__init__(error)
+        self.reply: Reply = (status, {"error": error, "message": message or f"Refused: {error}.", **more})
+
+
+@dataclass
+class Attempt:
+    """One sitting: what the database would hold of it."""
+
+    state: str = "prepared"
+    epoch: int = 0
+    writer: str = ""
+    watermarks: dict[int, int] = field(default_factory=dict)
+    counted: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    kept: dict[tuple[int, int], tuple[dict[str, Any], str]] = field(default_factory=dict)
+    started_at: int = 0
+    deadline: int = 0
+    takeovers_left: int = 3
+    receipt: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+
+    def standing(self) -> list[dict[str, Any]]:
+        """The answer that counts for each item, by item number."""
+        latest: dict[int, dict[str, Any]] = {}
+        for (epoch, seq), row in sorted(self.counted.items()):
+            if row["item"]:
+                latest[row["item"]] = {
+                    "item": row["item"],
+                    "epoch": epoch,
+                    "seq": seq,
+                    "response": row["response"],
+                    "flag": row.get("flag", False),
+                }
+        return [latest[item] for item in sorted(latest)]
+
+
+class Hall:
+    """One candidate's exam; `now` is handed to `call` so that tests own the time."""
+
+    def __init__(self, opens_at: int, minutes: float = 90, seed: int = 20_260_301, grace_ms: int = 20_000) -> None:
+        self.paper = json.dumps(PAPER, ensure_ascii=False).encode()
+        self.form = hashlib.sha256(self.paper).hexdigest()
+        self.items = {item["no"]: item for item in PAPER["items"]}
+        self.opens_at, self.minutes, self.seed, self.grace_ms = opens_at, minutes, seed, grace_ms
+        self.registration, self.code, self.wrong = "MUM-04217", "K7QX2M9TPBD4W", 0
+        self.sessions: set[str] = set()
+        self.notices: list[dict[str, Any]] = []
+        self.attempt = Attempt()
+        self.most_kept = 500
+        self.lock = threading.Lock()
+
+    def login(self) -> str:
+        """A new session."""
+        token = secrets.token_hex(16)
+        self.sessions.add(token)
+        return token
+
+    def call(self, token: str, method: str, path: str, body: dict[str, Any] | None, now: int) -> Reply:
+        """Answer one request that arrived at `now`."""
+        with self.lock:
+            self._seal(now)
+            try:
+                if token not in self.sessions:
+                    raise Refusal(401, "no_session")
+                return self._route(token, method, path, body or {}, now)
+            except Refusal as refusal:
+                return refusal.reply
+
+    def _route(self, token: str, method: str, path: str, body: dict[str, Any], now: int) -> Reply:
+        match method, path.partition("?")[0]:
+            case "GET", "/api/sitting":
+                return 200, self.sitting(token, now)
+            case "POST", "/api/start":
+                return 200, self._start(token, body, now)
+            case "POST", "/api/takeover":
+                return 200, self._takeover(token, now)
+            case "PUT", "/api/answers":
+                return 200, self._save(body["epoch"], body["answers"], now)
+            case "POST", "/api/submit":
+                return 200, self._submit(body, now)
+            case "GET", "/api/notices":
+                after = int(path.partition("after=")[2])
+                return 200, {"notices": [notice for notice in self.notices if notice["notice"] > after]}
+            case "POST", "/api/logout":
+                self.sessions.discard(token)
+                return 204, None
+        raise Refusal(404, "nothing_here")
+
+    def sitting(self, token: str, now: int) -> dict[str, Any]:
+        """What `GET /api/sitting` says."""
+        attempt = self.attempt
+        seen = None
+        if attempt.started_at:
+            writer = attempt.writer == token
+            seen = {
+                "writer": writer,
+                "epoch": attempt.epoch if writer else None,
+                "watermark": attempt.watermarks[attempt.epoch] if writer else None,
+                "started_at": attempt.started_at,
+                "deadline": attempt.deadline,
+                "grace_ms": self.grace_ms,
+                "form": self.form,
+                "seed": self.seed,
+                "takeovers_left": attempt.takeovers_left,
+                "answers": attempt.standing(),
+                "kept": len(attempt.kept),
+            }
+        return {
+            "now": now,
+            "state": attempt.state,
+            "candidate": {
+                "name": "Asha Patil",
+                "registration": self.registration,
+                "district": {"en": "Mumbai", "mr": "मुंबई"},
+                "language": "en",
+            },
+            "exam": {
+                "title": PAPER["title"],
+                "minutes": int(self.minutes),
+                "navigation": "free",
+                "questions": len(self.items),
+            },
+            "slot": {
+                "opens_at": self.opens_at,
+                "closes_at": self.opens_at + 30 * 60_000,
+                "hall": "Hall 2, Municipal School, Dadar",
+            },
+            "notices": len(self.notices),
+            "attempt": seen,
+            "receipt": attempt.receipt,
+            "result": attempt.result if attempt.state == "released" else None,
+        }
+
+    def _start(self, token: str, body: dict[str, Any], now: int) -> dict[str, Any]:
+        attempt = self.attempt
+        if now < self.opens_at:
+            raise Refusal(409, "too_early", opens_at=self.opens_at)
+        if attempt.state == "prepared":
+            if now > self.opens_at + 30 * 60_000:
+                raise Refusal(409, "too_late")
+            attempt.state, attempt.epoch, attempt.writer = "started", 1, token
+            attempt.watermarks = {1: 0}
+            attempt.started_at = self.opens_at if body.get("by") == "code" else now
+            attempt.deadline = attempt.started_at + int(self.minutes * 60_000)
+        elif attempt.writer != token:
+            raise Refusal(409, "other_device")
+        return self._begun(now)
+
+    def _begun(self, now: int) -> dict[str, Any]:
+        attempt = self.attempt
+        return {
+            "now": now,
+            "epoch": attempt.epoch,
+            "watermark": attempt.watermarks[attempt.epoch],
+            "started_at": attempt.started_at,
+            "deadline": attempt.deadline,
+            "grace_ms": self.grace_ms,
+            "form": self.form,
+            "seed": self.seed,
+            "notices": len(self.notices),
+        }
+
+    def _takeover(self, token: str, now: int) -> dict[str, Any]:
+        attempt = self.attempt
+        if not attempt.started_at:
+            raise Refusal(409, "not_started")
+        if attempt.state != "started":
+            raise Refusal(409, "ended")
+        if attempt.writer != token:
+            if not attempt.takeovers_left:
+                raise Refusal(403, "not_allowed", "No change of device is left. Ask the invigilator.")
+            attempt.takeovers_left -= 1
+        attempt.epoch, attempt.writer = attempt.epoch + 1, token
+        attempt.watermarks[attempt.epoch] = 0
+        return self._begun(now)
+
+    def _save(self, epoch: int, rows: list[dict[str, Any]], now: int) -> dict[str, Any]:
+        """Take rows: those that may count count, the others go to the quarantine with the reason."""
+        attempt = self.attempt
+        if not attempt.started_at:
+            raise Refusal(409, "not_started")
+        if epoch > attempt.epoch:
+            raise Refusal(409, "unknown_epoch")
+        held = attempt.watermarks.get(epoch, 0)
+        if rows and rows[0]["seq"] > held + 1:
+            raise Refusal(409, "gap", watermark=held)
+        for row in rows:
+            item = self.items.get(row["item"])
+            if row["item"] and (item is None or not fits(item["interaction"], row["response"])):
+                raise Refusal(422, "not_in_paper", seq=row["seq"])
+            known = attempt.counted.get((epoch, row["seq"])) or attempt.kept.get((epoch, row["seq"]), (None,))[0]
+            if known is not None and content(known) != content(row):
+                raise Refusal(409, "conflict", watermark=held)
+        reason = None
+        if epoch != attempt.epoch:
+            reason = "stale_device"
+        elif attempt.state != "started":
+            reason = "closed"
+        elif now > attempt.deadline + self.grace_ms:
+            reason = "late"
+        for row in rows:
+            place = (epoch, row["seq"])
+            if place in attempt.counted or place in attempt.kept:
+                continue
+            if reason is None:
+                attempt.counted[place] = row
+            elif len(attempt.kept) >= self.most_kept:
+                raise Refusal(409, "too_many_kept")
+            else:
+                attempt.kept[place] = (row, reason)
+            attempt.watermarks[epoch] = row["seq"]
+        kept = [
+            {"seq": row["seq"], "reason": attempt.kept[epoch, row["seq"]][1]}
+            for row in rows
+            if (epoch, row["seq"]) in attempt.kept
+        ]
+        reply = {
+            "now": now,
+            "watermark": attempt.watermarks.get(epoch, 0),
+            "deadline": attempt.deadline,
+            "notices": len(self.notices),
+        }
+        return {**reply, "kept": kept, "message": "Kept, not counted."} if kept else reply
+
+    def _submit(self, body: dict[str, Any], now: int) -> dict[str, Any]:
+        attempt = self.attempt
+        reply = self._save(body["epoch"], body["answers"], now)
+        if attempt.state == "started":
+            if body["epoch"] != attempt.epoch:
+                raise Refusal(409, "stale_device")
+            if reply["watermark"] != body["last_seq"]:
+                raise Refusal(409, "gap", watermark=reply["watermark"])
+            self._end("submitted", "candidate", now)
+        return {**reply, "state": attempt.state, "receipt": attempt.receipt}
+
+    def _seal(self, now: int) -> None:
+        attempt = self.attempt
+        if attempt.state == "started" and now > attempt.deadline + self.grace_ms:
+            self._end("sealed", "clock", attempt.deadline + self.grace_ms)
+
+    def _end(self, state: str, by: str, now: int) -> None:
+        self.attempt.state = state
+        salt = "00112233445566778899aabbccddeeff"
+        rows = [[row["item"], row["epoch"], row["seq"], row["response"]] for row in self.attempt.standing()]
+        text = json.dumps(
+            ["exam-receipt-1", self.form, salt, rows],
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=True,
+        )
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        number = int(digest[:15], 16)
+        code = "".join(CROCKFORD[number >> shift & 31] for shift in range(55, -1, -5))
+        self.attempt.receipt = {
+            "code": "-".join((code[:4], code[4:8], code[8:])),
+            "digest": digest,
+            "salt": salt,
+            "signature": hashlib.sha512(text.encode()).hexdigest(),
+            "key_id": "2026-1",
+            "form": self.form,
+            "answered": sum(row[3] is not None for row in rows),
+            "ended_by": by,
+            "ended_at": now,
+        }
+
+    def release(self) -> None:
+        """Grade (by chance) and release."""
+        self.attempt.state = "released"
+        self.attempt.result = {
+            "total": "6.5",
+            "maximum": "9",
+            "sections": [
+                {"section": "maths", "title": PAPER["sections"][0]["title"], "total": "4.5", "maximum": "5"},
+                {"section": "teaching", "title": PAPER["sections"][1]["title"], "total": "2", "maximum": "4"},
+            ],
+        }
+
+
+def content(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two rows the same row."""
+    return row["item"], json.dumps(row["response"], sort_keys=True), row.get("flag", False)
+
+
+def fits(interaction: dict[str, Any], response: Any) -> bool:
+    """Whether a response has the shape of its item."""
+    if response is None:
+        return True
+    kind = interaction["type"]
+    if kind == "match":
+        prompts = {option["id"] for option in interaction["prompts"]}
+        choices = {option["id"] for option in interaction["choices"]}
+        return isinstance(response, dict) and prompts >= set(response) and choices >= set(response.values())
+    if kind == "choice":
+        ids = {option["id"] for option in interaction["options"]}
+        if interaction["multiple"]:
+            return isinstance(response, list) and ids >= set(response)
+        return isinstance(response, str) and response in ids
+    return isinstance(response, str) and len(response) <= interaction.get("max_length", 64)
+
+
+class Server:
+    """The hall behind HTTP, with the templates and the static files of the project, and the knobs."""
+
+    def __init__(self, hall: Hall) -> None:
+        self.hall = hall
+        self.ahead = 0
+        """How many ms the hall's clock is ahead of this machine's."""
+        self.cut = False
+        """Connections break before anything arrives."""
+        self.deaf = 0
+        """So many responses are lost after the request had its effect."""
+        self.busy = 0
+        """So many requests get 503."""
+        self.proxy_page = False
+        """Somebody's log-in page answers instead of the hall."""
+        self.requests: list[tuple[str, str, Any]] = []
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(ROOT / "exam/web/templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        server = self
+
+        class Door(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            do_POST = do_PUT = do_GET
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the door."""
+        self._http.shutdown()
+        self._http.server_close()
+
+    def now(self) -> int:
+        """The hall's time in ms."""
+        return int(time.time() * 1000) + self.ahead
+
+    def answer(self, door: BaseHTTPRequestHandler) -> None:
+        """Serve one request, or spoil it as the knobs say."""
+        body = door.rfile.read(int(door.headers.get("Content-Length") or 0))
+        path = door.path.partition("?")[0]
+        if not path.startswith("/api/"):
+            self._page(door, path)
+            return
+        if self.cut:
+            door.close_connection = True
+            return
+        self.requests.append((door.command, door.path, json.loads(body) if body else None))
+        if self.proxy_page:
+            self._send(door, 200, b"<html><h1>School network: log in</h1></html>", "text/html")
+            return
+        if self.busy:
+            self.busy -= 1
+            data = json.dumps({"error": "unavailable", "message": "The server is busy."}).encode()
+            self._send(door, 503, data, "application/json", {"Retry-After": "1"})
+            return
+        if door.command != "GET" and door.headers.get("Content-Type") != "application/json":
+            self._send(door, 415, b'{"error": "wrong_type", "message": "JSON, please."}', "application/json")
+            return
+        if path.startswith("/api/papers/"):
+            self._send(door, 200, self.hall.paper, "application/json", {"Cache-Control": "private, immutable"})
+            return
+        headers: dict[str, str] = {}
+        if path == "/api/login":
+            status, reply = self._login(json.loads(body), headers)
+        else:
+            token = door.headers.get("Cookie", "").partition("exam=")[2].partition(";")[0]
+            status, reply = self.hall.call(token, door.command, door.path, json.loads(body or b"{}"), self.now())
+        if self.deaf:
+            self.deaf -= 1
+            door.close_connection = True
+            return
+        self._send(door, status, b"" if reply is None else json.dumps(reply).encode(), "application/json", headers)
+
+    def _login(self, body: dict[str, str], headers: dict[str, str]) -> Reply:
+        typed = body["code"].upper().replace("-", "").replace(" ", "")
+        if body["registration"] != self.hall.registration or typed != self.hall.code:
+            self.hall.wrong += 1
+            if self.hall.wrong > 5:
+                headers["Retry-After"] = "7"
+                return 429, {"error": "wait", "message": "Wait a little."}
+            return 401, {"error": "wrong_login", "message": "The registration number or the code is not right."}
+        token = self.hall.login()
+        headers["Set-Cookie"] = f"exam={token}; Path=/; HttpOnly; SameSite=Strict"
+        return 200, self.hall.sitting(token, self.now())
+
+    def _page(self, door: BaseHTTPRequestHandler, path: str) -> None:
+        pages = {"/": "candidate/login.html.j2", "/sitting": "candidate/sitting.html.j2"}
+        if path in pages:
+            html = self._templates.get_template(pages[path]).render(
+                static=lambda name: f"/static/0/{name}?v=1",
+                lang="en",
+                time_zone="Asia/Kolkata",
+            )
+            self._send(door, 200, html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
+            return
+        if path == "/blank":
+            self._send(door, 200, b"<!doctype html><title>blank</title>", "text/html")
+            return
+        if path.startswith("/test/"):
+            file = Path(__file__).parent / Path(path).name
+        elif path.startswith("/media/"):
+            file = Path(__file__).parent / "picture.svg"
+        else:
+            file = (ROOT / "static" / path.removeprefix("/static/0/")).resolve()
+        if file.suffix not in TYPES or not file.is_file() or ROOT not in file.parents:
+            self._send(door, 404, b"nothing here", "text/plain")
+            return
+        self._send(door, 200, file.read_bytes(), TYPES[file.suffix])
+
+    def _send(
+        self,
+        door: BaseHTTPRequestHandler,
+        status: int,
+        data: bytes,
+        kind: str,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        try:
+            door.send_response(status)
+            if status != 204:
+                door.send_header("Content-Type", kind)
+                door.send_header("Content-Length", str(len(data)))
+            for name, value in (headers or {}).items():
+                door.send_header(name, value)
+            door.end_headers()
+            if status != 204:
+                door.wfile.write(data)
+        except OSError:
+            door.close_connection = True
+
+
+def main() -> None:
+    """Serve a hall that has just opened until interrupted."""
+    hall = Hall(int(time.time() * 1000) - 1000, seed=random.getrandbits(32))
+    server = Server(hall)
+    print(f"{server.url}  registration {hall.registration}  code {hall.code}", flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
