@@ -13,7 +13,7 @@ CREATE FUNCTION public.count_overlapping(opens timestamp with time zone, ends ti
 $$;
 CREATE FUNCTION public.create_partitions(district smallint, first_month date, months integer) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
   noun text;
@@ -38,7 +38,7 @@ BEGIN
 END $$;
 CREATE FUNCTION public.freeze_form_key(frozen bytea) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE fixed int;
 BEGIN
@@ -51,7 +51,7 @@ BEGIN
 END $$;
 CREATE FUNCTION public.missing_partitions(district smallint, on_day date) RETURNS SETOF text
     LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
   SELECT noun || '_d' || district || to_char(on_day, '_YYYY_MM')
   FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result']) AS noun

@@ -188,7 +188,7 @@ CREATE TABLE form_key (
 
 -- Whoever freezes a form fixes its first key version without being able to read it.
 CREATE FUNCTION freeze_form_key(frozen bytea) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE fixed int;
 BEGIN
   INSERT INTO form_key (form_hash, key_version, item_no, key)
@@ -389,7 +389,7 @@ CREATE TABLE submission_default PARTITION OF submission DEFAULT;
 CREATE TABLE result_default PARTITION OF result DEFAULT;
 
 CREATE FUNCTION create_partitions(district smallint, first_month date, months int) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   noun text;
   month date;
@@ -415,7 +415,7 @@ REVOKE ALL ON FUNCTION create_partitions FROM PUBLIC;
 
 -- The nouns that have no partition of their own for a district and day; empty when all is well.
 CREATE FUNCTION missing_partitions(district smallint, on_day date) RETURNS SETOF text
-LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT noun || '_d' || district || to_char(on_day, '_YYYY_MM')
   FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result']) AS noun
   WHERE to_regclass('public.' || noun || '_d' || district || to_char(on_day, '_YYYY_MM')) IS NULL
