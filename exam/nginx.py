@@ -108,6 +108,7 @@ def nginx_config(
         server_names=server_names,
         upstreams=[f"unix:{one}" if isinstance(one, Path) else one for one in upstreams],
         static=_quoted(f"{static}/"),
+        static_file=f'{_quoted(f"{static}/")[:-1]}$exam_file"',
         temp={part: _quoted(temp / part) for part in ("body", "proxy", "fastcgi", "uwsgi", "scgi", "cache")},
         certificate=_quoted(certificate) if certificate else "",
         certificate_key=_quoted(certificate_key) if certificate_key else "",

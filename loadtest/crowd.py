@@ -49,9 +49,11 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="Of the hall's staff; without it none come.",
     )
     parser.add_argument("--staff", type=int, default=6, help="How many members of staff look at their pages.")
-    parser.add_argument("--quit-after", type=int, default=0, help="Ends the run when so many candidates have ended.")
+    parser.add_argument("--quit-after", type=int, default=0, help="Ends a run of one process when so many have ended.")
     parser.add_argument("--thresholds", default="", help="Another file than loadtest/thresholds.json.")
-    parser.add_argument("--tally", default="", help="Where latencies and promises are written as JSON.")
+    parser.add_argument(
+        "--tally", default="", help="Where latencies and promises go as JSON; workers add their number."
+    )
     parser.add_argument("--epoch", type=float, default=0.0, help="Unix time from which the tally counts its seconds.")
 
 
@@ -114,8 +116,12 @@ def judge(environment: Environment, **_: Any) -> None:
     """Sets the exit code by the thresholds, over all workers where there are several; writes the tally."""
     options: Any = environment.parsed_options
     crowd.tally.accounts = [sitter.account() for sitter in crowd.sitters]
-    if options.tally and not isinstance(environment.runner, MasterRunner):
-        Path(options.tally).write_bytes(msgspec.json.encode(crowd.tally))
+    runner = environment.runner
+    if options.tally and not isinstance(runner, MasterRunner):
+        place = f".{runner.worker_index}" if isinstance(runner, WorkerRunner) else ""
+        Path(f"{options.tally}{place}").write_bytes(msgspec.json.encode(crowd.tally))
+    if isinstance(runner, WorkerRunner):
+        return  # its statistics have gone to the master, who judges
     thresholds = read_thresholds(Path(options.thresholds)) if options.thresholds else read_thresholds()
     found = {entry.name: histogram_of(entry) for entry in environment.stats.entries.values() if entry.num_requests}
     failures: dict[str, dict[str, int]] = {}

@@ -81,9 +81,13 @@ def plan_of(options: argparse.Namespace) -> Plan:
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
     if options.defect:
         scene = defects.scene_of(options.defect)
-        seconds, candidates = options.seconds or 12.0, options.candidates or 16
+        seconds, candidates = options.seconds or 10.0, options.candidates or 16
+        # The scene alone comes to an end by itself; a defect may leave something for ever.
+        patience = 30.0 if options.defect.startswith("scene:") else 10.0
         endings = dict(scene.endings)
-        return Plan(seed, seconds, candidates, scene.kinds, scene.every, endings, (2, 4), 1, 0.04, 12.0, options.defect)
+        return Plan(
+            seed, seconds, candidates, scene.kinds, scene.every, endings, (2, 4), 1, 0.04, patience, options.defect
+        )
     seconds = options.seconds or (1800.0 if options.long else 200.0)
     endings = {"submit": 40.0, "edge": 25.0, "clock": 20.0, "race": 15.0}
     if seconds < 60:

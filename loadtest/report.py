@@ -15,7 +15,7 @@ HEIGHT: Final = 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 28
 MOST_POINTS: Final = 240
 WIDEST: Final = 100
-GAP: Final = 12.0
+GAP: Final = 8.0
 COLOURS: Final = ("#1f5fa8", "#b3541e", "#2f7d4f", "#7a4aa0", "#8a6d00", "#a8325a", "#4a6670")
 DASHES: Final = ("", "6 3", "2 3", "8 3 2 3", "1 3", "12 4", "4 2")
 FAILED: Final = ' class="failed"'

@@ -1,5 +1,7 @@
 -- name: save_answers
 -- Takes the rows that count: their attempt runs, in this epoch, they arrived in time, and the row before each request is held.
+-- There are no gaps, so whatever is not above the highest row in quarantine is held: it is no new row, even if time was given
+-- since, and needs no look for the one before.
 -- Locked attempts are skipped and come again. The share lock keeps a submit, a seal or a take-over from committing in
 -- between. Returns a line per attempt that could be looked at (seq 0, with its deadline) and a line per row taken.
 WITH req AS (
@@ -16,12 +18,15 @@ WITH req AS (
   INSERT INTO answer (district_id, exam_day, attempt_id, epoch, seq, item, response, flag, client_ms, arrived_at)
   SELECT h.district_id, :day, h.attempt_id, h.epoch, h.seq, h.item, h.response, h.flag, h.client_ms, h.arrived_at
   FROM held h
+  CROSS JOIN LATERAL (
+    SELECT coalesce(max(q.seq), 0) AS kept FROM quarantine q WHERE q.district_id = h.district_id AND q.exam_day = :day
+      AND q.attempt_id = h.attempt_id AND q.epoch = h.epoch
+  ) k
   WHERE h.state = 'started' AND h.epoch = h.open_epoch
     AND h.arrived_at <= h.deadline + h.grace_s * interval '1 second'
-    AND (h.first = 1
+    AND h.seq > k.kept
+    AND (h.first <= k.kept + 1
       OR EXISTS (SELECT FROM answer p WHERE p.district_id = h.district_id AND p.exam_day = :day
-                   AND p.attempt_id = h.attempt_id AND p.epoch = h.epoch AND p.seq = h.first - 1)
-      OR EXISTS (SELECT FROM quarantine p WHERE p.district_id = h.district_id AND p.exam_day = :day
                    AND p.attempt_id = h.attempt_id AND p.epoch = h.epoch AND p.seq = h.first - 1))
   ON CONFLICT DO NOTHING
   RETURNING attempt_id, seq

@@ -46,10 +46,18 @@ HEADERS: Final = {
 
 
 @cache
+def static_version() -> str:
+    """Twelve hex digits that change with anything in static/: modules name each other, so all change together."""
+    files = sorted(path for path in STATIC_FOLDER.rglob("*") if path.is_file())
+    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:12]
+
+
+@cache
 def static(path: str) -> str:
-    """The address of a file of static/, which changes with its content. FileNotFoundError for one that is not there."""
-    version = sha256((STATIC_FOLDER / path).read_bytes()).hexdigest()[:12]
-    return f"/static/{quote(path)}?v={version}"
+    """The address of a file of static/, for ever that of this content. FileNotFoundError for one that is not there."""
+    if not (STATIC_FOLDER / path).is_file():
+        raise FileNotFoundError(path)
+    return f"/static/{static_version()}/{quote(path)}"
 
 
 # What templates say with ------------------------------------------------------------------------------------------

@@ -171,15 +171,16 @@ export class Attempt {
   async #enterAgain() {
     const { sitting, frame, key } = this.page;
     const { loginForm } = await import("./login.js").catch(() => import("./login.js?again")); // a failure is remembered by address
-    await frame.ask("login", say("login.again"), [say("login.again.why"), loginForm({
-      registration: sitting.candidate.registration,
-      entered: (fresh) => {
-        if (key !== `${fresh.candidate.registration}|${fresh.slot.opens_at}`) return say("login.other.person", { name: sitting.candidate.name });
-        frame.dismiss();
-        this.engine.reread();
-        return "";
-      },
-    })], []);
+    const entered = (fresh) => {
+      if (key !== `${fresh.candidate.registration}|${fresh.slot.opens_at}`) return say("login.other.person", { name: sitting.candidate.name });
+      frame.dismiss();
+      this.engine.reread();
+      return "";
+    };
+    while (this.engine.halted === "no_session") { // there is no way on but this one
+      const form = loginForm({ registration: sitting.candidate.registration, entered });
+      await frame.ask("login", say("login.again"), [say("login.again.why"), form], []);
+    }
   }
 
   // ---- time

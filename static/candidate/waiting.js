@@ -10,6 +10,7 @@ const REFRESH = 60_000; // ms between readings of the sitting, at least
 export class WaitingRoom {
   #started = false;
   #waited = false;
+  #state = "";
   #refreshAt = Infinity;
 
   /** `start()` starts the attempt, `refresh()` reads the sitting again; tick() has to be called each second. */
@@ -43,8 +44,6 @@ export class WaitingRoom {
     this.#state = "";
     this.tick();
   }
-
-  #state = "";
 
   #enter(state, words) {
     if (state === this.#state) return false;

@@ -482,6 +482,7 @@ def test_logged_out_in_mid_exam_nothing_is_lost(context: BrowserContext, serve: 
     page.check(f"{hook('option')}[value=p1]")
     expect(page.locator(hook("dialog-login"))).to_contain_text("nothing is lost")
     says(page, "You are logged out. Your 1 answer is kept here")
+    page.keyboard.press("Escape")
     page.fill(f"dialog {hook('code')}", server.hall.code)
     page.click(f"dialog {hook('login')}")
     page.click(hook("device-yes"))

@@ -125,3 +125,19 @@ def test_start_of_a_prepared_attempt_that_changed_meanwhile_is_tried_again():
     assert isinstance(_not_started(prepared(-90, -60), start), TooLate)
     assert isinstance(_not_started(prepared(60, 90), by_code), TooEarly)
     assert isinstance(_not_started(prepared(-90, -60), by_code), Again)
+
+
+async def test_late_row_stays_kept_when_time_is_given_afterwards(client, cast, owner):
+    """A save repeated is the same save: it does not begin to count because of what happened in between."""
+    _, device = await saved_rows(client, cast, 2)
+    await owner.execute("UPDATE attempt SET deadline = now() - interval '1 minute'")
+    late = (await save(device, row(3, 1, "b"), row(4, 1, "c"))).json()
+    assert late["kept"] == [{"seq": 3, "reason": "late"}, {"seq": 4, "reason": "late"}] and late["watermark"] == 4
+    await owner.execute("UPDATE attempt SET deadline = now() + interval '1 hour', grant_s = 3660")
+    for rows in ([row(3, 1, "b")], [row(4, 1, "c")], [row(3, 1, "b"), row(4, 1, "c")]):
+        again = (await save(device, *rows)).json()
+        assert again["kept"] == [{"seq": one["seq"], "reason": "late"} for one in rows] and again["watermark"] == 4
+    after = (await save(device, row(4, 1, "c"), row(5, 1, "a"))).json()
+    assert after["kept"] == [{"seq": 4, "reason": "late"}] and after["watermark"] == 5, "the one after them counts"
+    assert (await save(device, row(6, 1, None))).json()["watermark"] == 6
+    assert [found["seq"] for found in await owner.fetch("SELECT seq FROM answer ORDER BY seq")] == [1, 2, 5, 6]

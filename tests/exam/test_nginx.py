@@ -263,6 +263,9 @@ def test_static_files_come_from_disk_with_a_tag_and_compressed(front: Callable[.
     assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
     assert headers["Cache-Control"] == "public, max-age=3600"
     assert headers["Server"] == "nginx"
+    hashed, kept, same = one.ask("/static/0123456789ab/page.css")
+    assert hashed == 200 and same == body and "immutable" in kept["Cache-Control"]
+    assert "immutable" not in headers["Cache-Control"]
     assert one.ask("/static/page.css", If_None_Match=headers["ETag"])[0] == 304
     _, packed, small = one.ask("/static/page.css", Accept_Encoding="gzip")
     assert (packed["Content-Encoding"], packed["Vary"]) == ("gzip", "Accept-Encoding")

@@ -725,7 +725,8 @@ async def test_the_candidates_pages_hold_nothing_personal(client: Devices, cast:
 
 
 def test_static_addresses_change_with_their_content() -> None:
-    assert re.fullmatch(r"/static/staff\.css\?v=[0-9a-f]{12}", static("staff.css"))
+    assert re.fullmatch(r"/static/[0-9a-f]{12}/staff\.css", static("staff.css"))
+    assert static("candidate/exam.js").split("/")[2] == static("staff.css").split("/")[2]
     with pytest.raises(FileNotFoundError):
         static("no-such-file.css")
     assert STATIC_FOLDER.is_dir()
