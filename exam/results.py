@@ -1,5 +1,6 @@
 """Grading: from submission rows to results, in bulk, with leases. arq only knocks; the rows say what is to be done."""
 
+import asyncio
 import datetime as dt
 import logging
 import uuid
@@ -64,7 +65,13 @@ class Grader:
         self._scorers: OrderedDict[tuple[bytes, int], FormScorer] = OrderedDict()
 
     async def grade_all(self) -> int:
-        """Grades until nothing is left that can be graded now; how many results were stored."""
+        """Grades until nothing is left that can be graded now; how many results were stored.
+
+        Two rounds go side by side: while one is scored here, PostgreSQL reads the other.
+        """
+        return sum(await asyncio.gather(self._rounds(), self._rounds()))
+
+    async def _rounds(self) -> int:
         graded = 0
         while True:
             claimed, stored = await self.grade_round()
