@@ -64,7 +64,21 @@ def rush(tmp_path, limit_ms, *words):
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_three_hundred_sit(tmp_path):
-    words = ["--candidates", "300", "--minutes", "0.34", "--locust", "50", "--every", "2", "4", "--log-in-seconds", "6"]
+    words = [
+        "--candidates",
+        "300",
+        "--minutes",
+        "0.34",
+        "--locust",
+        "50",
+        "--every",
+        "2",
+        "4",
+        "--log-in-seconds",
+        "6",
+        "--answers",
+        "5000",
+    ]
     code, output, figures = rush(tmp_path, 30_000, *words)
     assert code == 0, output
     promises = next(one for name, one in figures.items() if name.startswith("promises"))
