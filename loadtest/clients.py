@@ -62,7 +62,7 @@ class Sitter:
         self._watermark = 0
         self._deadline = self._grace = 0.0
         self._form = ""
-        self._ended = False
+        self._ended = self._absent = False
 
     def _new_device(self) -> Device:
         self._devices += 1
@@ -94,6 +94,8 @@ class Sitter:
             party.sitting.discard(attempt_id)
             party.acknowledged += self._log.acknowledged
             self._writer.hang_up()
+            if not self._absent:
+                self._log.close()
 
     @property
     def _limit(self) -> float:
@@ -286,6 +288,7 @@ class Sitter:
         if ending in ("edge", "clock"):
             await self._edge()
         if ending == "clock" and not self._ended:
+            self._absent = True
             self._party.absent.append(self)
             return
         await self._bring_in()
@@ -366,9 +369,6 @@ class Sitter:
         with contextlib.suppress(GaveUp):
             await self._until_answered(lambda: self._writer.ask("sitting"))
         self._writer.hang_up()
-
-    def close(self) -> None:
-        """Ends the log."""
         self._log.close()
 
 
@@ -377,10 +377,8 @@ def _plain(row: Sent) -> dict[str, Any]:
     return {"seq": row.seq, "item": row.item, "response": response, "flag": row.flag, "at": int(time.time() * 1000)}
 
 
-async def seat(party: Party, client: int, waiting: list[Booked], sitters: list[Sitter]) -> None:
+async def seat(party: Party, client: int, waiting: list[Booked]) -> None:
     """One place in the hall: candidate after candidate, until the run stops."""
     await asyncio.sleep(client * 0.05)
     while waiting and not party.stop.is_set():
-        sitter = Sitter(party, client, waiting.pop())
-        sitters.append(sitter)
-        await sitter.sit()
+        await Sitter(party, client, waiting.pop()).sit()

@@ -25,7 +25,7 @@ from grading import scoring
 class Scene(msgspec.Struct, frozen=True):
     """Trouble that a right service bears: what processes, tables and PostgreSQL are made to do, and the faults."""
 
-    provoke: Callable[[], None] = lambda: None
+    provoke: Callable[[int], None] = lambda _: None
     statements: tuple[str, ...] = ()
     postgres: tuple[tuple[str, str], ...] = ()
     kinds: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Defect(msgspec.Struct, frozen=True):
     scene: str
     wrong: str
     caught_by: tuple[str, ...]
-    plant: Callable[[], None] = lambda: None
+    plant: Callable[[int], None] = lambda _: None
     statements: tuple[str, ...] = ()
 
 
@@ -58,21 +58,22 @@ def _text(module: Any, name: str, *changes: tuple[str, str]) -> None:
 # Scenes -------------------------------------------------------------------------------------------------------------
 
 
-def _slow_grader() -> None:
-    """Some rounds take more than a second, and leases last for one."""
+def _slow_grader(number: int) -> None:
+    """The first worker takes longer for a round than its leases last."""
     results.LEASE_SECONDS = 1  # type: ignore[misc]
+    results.MOST_TRIES = 1000  # type: ignore[misc]
+    if number != 1:
+        return
     scorer = results.Grader._scorer
 
     async def slow(self: results.Grader, *args: Any) -> Any:
-        if random.random() < 0.3:
-            await asyncio.sleep(random.uniform(1.2, 2.5))
+        await asyncio.sleep(random.uniform(2.1, 3.0))
         return await scorer(self, *args)
 
     results.Grader._scorer = slow  # type: ignore[assignment, method-assign]
-    results.MOST_TRIES = 1000  # type: ignore[misc]
 
 
-def _failing_grader() -> None:
+def _failing_grader(_: int) -> None:
     """At first every other round of a grader loses its connection after it has claimed."""
     results.LEASE_SECONDS = 2  # type: ignore[misc]
     results.MOST_TRIES = 1000  # type: ignore[misc]
@@ -102,7 +103,7 @@ SCENES: Final = {
         postgres=(("wal_writer_delay", "10s"), ("wal_writer_flush_after", "1GB")),
     ),
     "race": Scene(statements=SLOW_INSERT, kinds=("lose_response",), endings=(("race", 1.0),)),
-    "slow_grading": Scene(provoke=_slow_grader, kinds=("worker_freeze",), endings=(("submit", 1.0),)),
+    "slow_grading": Scene(provoke=_slow_grader, kinds=("lose_response",), endings=(("submit", 1.0),)),
     "failing_grading": Scene(provoke=_failing_grader, kinds=("worker_kill",), endings=(("submit", 1.0),)),
 }
 
@@ -124,7 +125,7 @@ class _Instead:
 _committing: set[asyncio.Task[None]] = set()
 
 
-def _acknowledge_before_commit() -> None:
+def _acknowledge_before_commit(_: int) -> None:
     """The statement has run, its answer goes out, and the commit comes a moment later."""
     write = answers.AnswerLog._write
 
@@ -151,7 +152,7 @@ def _acknowledge_before_commit() -> None:
     answers.AnswerLog._write = early  # type: ignore[method-assign]
 
 
-def _asynchronous_commit() -> None:
+def _asynchronous_commit(_: int) -> None:
     opened = db.Pool.__init__
 
     def weakly(self: db.Pool, *args: Any, **settings: Any) -> None:
@@ -161,23 +162,23 @@ def _asynchronous_commit() -> None:
     db.Pool.__init__ = weakly  # type: ignore[method-assign]
 
 
-def _last_arrival_wins() -> None:
+def _last_arrival_wins(_: int) -> None:
     change = ("a.epoch DESC, a.seq DESC", "a.arrived_at DESC")
     _text(submissions, "final_answers", change)
     _text(answers, "final_answers", change)
 
 
-def _worker_clock() -> None:
+def _worker_clock(number: int) -> None:
     """The worker's own clock judges, and it is three seconds slow in the first worker and fast in the others."""
-    wrong = -3.0 if any("web1" in word for word in sys.argv) else 3.0
+    wrong = -3.0 if number == 1 else 3.0
     answers.age_of = lambda stamp: time.time() - stamp - wrong
 
 
-def _no_lock() -> None:
+def _no_lock(_: int) -> None:
     _text(answers, "save_answers", ("FOR SHARE OF a SKIP LOCKED", ""))
 
 
-def _unfenced_grader() -> None:
+def _unfenced_grader(_: int) -> None:
     lease = f"${results.store_results.names.index('lease') + 1}"
     _text(
         results,
@@ -187,12 +188,12 @@ def _unfenced_grader() -> None:
     )
 
 
-def _job_lost() -> None:
+def _job_lost(_: int) -> None:
     """Whatever was claimed counts as done, whether or not anything came of it."""
     _text(results, "claim_submissions", ("leased_until = now() + ", "leased_until = 'infinity'::timestamptz + 0 * "))
 
 
-def _late_dropped() -> None:
+def _late_dropped(_: int) -> None:
     text = answers.look_again.text
     begin, end = text.index("  INSERT INTO quarantine"), text.index("  RETURNING attempt_id, seq")
     dropped = "  SELECT attempt_id, seq FROM verdict WHERE verdict = 'keep'\n"
@@ -200,7 +201,7 @@ def _late_dropped() -> None:
     answers.look_again = msgspec.structs.replace(answers.look_again, text=changed)
 
 
-def _off_by_one() -> None:
+def _off_by_one(_: int) -> None:
     score = scoring.FormScorer.score
 
     def short(self: scoring.FormScorer, responses: Any) -> scoring.Score:
@@ -209,22 +210,22 @@ def _off_by_one() -> None:
     scoring.FormScorer.score = short  # type: ignore[method-assign]
 
 
-def _stale_device_counts() -> None:
+def _stale_device_counts(_: int) -> None:
     _text(answers, "save_answers", (" AND h.epoch = h.open_epoch", ""))
 
 
-def _no_grace() -> None:
+def _no_grace(_: int) -> None:
     _text(answers, "save_answers", ("h.deadline + h.grace_s * interval '1 second'", "h.deadline"))
     _text(answers, "look_again", ("<= deadline + grace_s * interval '1 second'", "<= deadline"))
 
 
-def _time_anew() -> None:
+def _time_anew(_: int) -> None:
     """Who takes over gets the whole time once more."""
     anew = "SET deadline = statement_timestamp() + duration_s * interval '1 second', epoch = epoch + 1"
     _text(attempts, "take_over", ("SET epoch = epoch + 1", anew))
 
 
-def _new_number() -> None:
+def _new_number(_: int) -> None:
     """A row that is repeated is taken for a new one and gets the next number."""
     write = answers.AnswerLog._write
 
@@ -243,7 +244,7 @@ def _new_number() -> None:
     answers.AnswerLog._write = renumbered  # type: ignore[method-assign]
 
 
-def _two_submissions() -> None:
+def _two_submissions(_: int) -> None:
     _text(submissions, "lock_to_submit", ("FOR NO KEY UPDATE OF a SKIP LOCKED", ""))
     _text(submissions, "submit_attempts", (" AND a.state = 'started'", ""))
 
@@ -254,7 +255,9 @@ NO_KEY: Final = (
 )
 
 DEFECTS: Final = {
-    "acknowledge_before_commit": Defect("kills", "acknowledges before the commit", ("H1", "H5"), _acknowledge_before_commit),
+    "acknowledge_before_commit": Defect(
+        "kills", "acknowledges before the commit", ("H1", "H5"), _acknowledge_before_commit
+    ),
     "asynchronous_commit": Defect("kills", "synchronous_commit=off", ("H1",), _asynchronous_commit),
     "no_unique_key": Defect("calm", "no unique key over answers", ("H3",), statements=NO_KEY),
     "last_arrival_wins": Defect(
@@ -280,13 +283,11 @@ DEFECTS: Final = {
 }
 
 
-def plant(name: str) -> None:
-    """Applies a defect with its scene, or with `scene:NAME` the scene alone, to this process."""
-    if name.startswith("scene:"):
-        SCENES[name.removeprefix("scene:")].provoke()
-        return
-    SCENES[DEFECTS[name].scene].provoke()
-    DEFECTS[name].plant()
+def plant(name: str, number: int) -> None:
+    """Applies a defect with its scene, or with `scene:NAME` the scene alone; this process is worker `number`."""
+    scene_of(name).provoke(number)
+    if not name.startswith("scene:"):
+        DEFECTS[name].plant(number)
 
 
 def scene_of(name: str) -> Scene:

@@ -6,6 +6,7 @@ out from it.
 """
 
 import asyncio
+import gzip
 import itertools
 import time
 from hashlib import sha256
@@ -176,8 +177,6 @@ class Device:
         if b"\r\nconnection: close" in headers:
             self.hang_up()
         if b"\r\ncontent-encoding: gzip" in headers:
-            import gzip
-
             answer = gzip.decompress(answer)
         return int(headers.split(b" ", 2)[1]), headers, answer
 

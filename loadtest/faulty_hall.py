@@ -138,7 +138,7 @@ def _web(folder: Path, number: int, settings: Settings, planted: str | None) -> 
     return Child(
         f"web{number}",
         folder / "web",
-        [sys.executable, "-m", "loadtest.defective", planted, "serve", "--socket", path],
+        [sys.executable, "-m", "loadtest.defective", planted, str(number), "serve", "--socket", path],
         env={**environment(settings), "PYTHONPATH": str(ROOT)},
         socket=path,
     )
@@ -150,7 +150,7 @@ def _worker(folder: Path, number: int, settings: Settings, planted: str | None) 
     return Child(
         f"worker{number}",
         folder / "web",
-        [sys.executable, "-m", "loadtest.defective", planted, "worker"],
+        [sys.executable, "-m", "loadtest.defective", planted, str(number), "worker"],
         env={**environment(settings), "PYTHONPATH": str(ROOT)},
     )
 

@@ -30,7 +30,7 @@ from exam.db import OUTAGES, Connection
 from exam.receipts import Signer
 from loadtest import defects
 from loadtest.checks import EPSILON, Check, History, Ledger, check_attempt, check_skews, table
-from loadtest.clients import Party, Sitter, seat
+from loadtest.clients import Party, seat
 from loadtest.device import read_log
 from loadtest.faulty_hall import FaultyHall, Grants, open_hall, set_scene
 from loadtest.held import Held, read_forms, read_held
@@ -109,9 +109,8 @@ async def sit(hall: FaultyHall, plan: Plan, folder: Path) -> tuple[Nemesis, Part
     party = Party(plan.seed, hall.port, folder, plan.think, plan.endings, asyncio.Event(), plan.patience * 0.7)  # type: ignore[arg-type]
     nemesis = Nemesis(hall, folder.parent / "nemesis.jsonl")
     grants = asyncio.create_task(Grants(hall.settings, admin, booked, random).run(party.sitting, party.stop))
-    sitters: list[Sitter] = []
     waiting = booked[::-1]
-    seats = [asyncio.create_task(seat(party, client, waiting, sitters)) for client in range(plan.candidates)]
+    seats = [asyncio.create_task(seat(party, client, waiting)) for client in range(plan.candidates)]
     began = time.monotonic()
     # The last faults are over some seconds before the end, so that there is an end to look at.
     await nemesis.run(schedule(plan.seed, plan.seconds - min(5.0, plan.seconds / 5), plan.every, plan.kinds))
@@ -121,8 +120,6 @@ async def sit(hall: FaultyHall, plan: Plan, folder: Path) -> tuple[Nemesis, Part
     await asyncio.gather(grants, *seats)
     await _quiet(hall, plan)
     await asyncio.gather(*(sitter.come_back() for sitter in party.absent))
-    for sitter in sitters:
-        sitter.close()
     await nemesis.mend()
     return nemesis, party
 
@@ -264,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("exam").setLevel(logging.ERROR)  # the invigilators' own connections fall with the rest
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))  # a log for each attempt stays open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))  # many logs stay open till the end
     plan = plan_of(options)
     print(f"seed {plan.seed}, {plan.seconds:.0f} s, {plan.candidates} candidates at once", flush=True)
     folder = options.keep or Path(tempfile.mkdtemp(prefix="history-"))
