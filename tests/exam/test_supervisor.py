@@ -40,6 +40,12 @@ def say(line): print(line, flush=True)
 """
 
 
+def _hear_signals() -> None:
+    """Whoever runs the tests in the background of a shell has made them deaf to Ctrl-C, and what they start with them."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class House:
     """A supervisor's process, its folder and what it says."""
 
@@ -51,7 +57,11 @@ class House:
         text = f"CHILD = {CHILD!r}\n{HOUSE}\n{textwrap.dedent(body)}"
         words = [sys.executable, "-c", text, str(self.folder)]
         self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            words,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            preexec_fn=_hear_signals,
         )
         return self.process
 
