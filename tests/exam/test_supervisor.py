@@ -41,7 +41,7 @@ def say(line): print(line, flush=True)
 
 
 def _hear_signals() -> None:
-    """Whoever runs the tests in the background of a shell has made them deaf to Ctrl-C, and what they start with them."""
+    """Whoever runs tests in the background of a shell has made them deaf to Ctrl-C, and what they start with them."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
