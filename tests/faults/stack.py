@@ -141,8 +141,8 @@ class Sitter:
         else:
             self.acknowledged[self.epoch, self.seq] = (1, response)
 
-    async def sit(self, until: asyncio.Event, pause: float = 0.02) -> None:
-        """Answers until told to stop."""
+    async def sit(self, until: asyncio.Event, pause: float = 0.08) -> None:
+        """Answers until told to stop, somewhat slower than a session may at most."""
         while not until.is_set():
             await self.answer()
             await asyncio.sleep(self.random.uniform(0, 2 * pause))
