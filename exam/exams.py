@@ -19,12 +19,15 @@ list_usable_banks, add_exam, list_newest_exams, find_exam = load(
 
 MOST_FORMS: Final = 50
 MOST_QUESTIONS: Final = 500
+TOOLS: Final = ("calculator", "notes")
+"""What an exam can put beside the questions on the candidate's screen."""
 
 
 class ExamDraft(msgspec.Struct, frozen=True):
     """An exam as a person has typed it. `sections` is section to (count, marks of each item), in the form's order.
 
     Marks and `negative` (the share of an item's marks that a wrong answer loses) are exact: "1", "1/3", "0.25".
+    `tools` are those of TOOLS that candidates may open; none of itself.
     """
 
     title_en: str
@@ -35,6 +38,7 @@ class ExamDraft(msgspec.Struct, frozen=True):
     grace_s: int = 20
     device_changes: int = 2
     negative: str = "0"
+    tools: tuple[str, ...] = ()
 
 
 async def list_banks(connection: Connection, staff: StaffSession) -> Rows:
@@ -61,6 +65,8 @@ async def create_exam(connection: Connection, staff: StaffSession, draft: ExamDr
     ):
         if not least <= number <= most:
             raise Malformed(f"This has to be between {least} and {most} {unit}.", field=field)
+    if not set(draft.tools) <= set(TOOLS):
+        raise Malformed("Choose among the tools of the list.", field="tools")
     banks = await list_usable_banks.many(connection, scope=staff.scope, bank_id=draft.bank_id)
     if not banks:
         raise Malformed("Choose one of the banks in the list.", field="bank_id")
@@ -73,6 +79,7 @@ async def create_exam(connection: Connection, staff: StaffSession, draft: ExamDr
         duration_s=draft.minutes * 60,
         grace_s=draft.grace_s,
         device_changes=draft.device_changes,
+        tools=[tool for tool in TOOLS if tool in draft.tools],
         blueprint=blueprint,
         scheme=Scheme(negative=_share(draft.negative, "negative", marks=False)),
     )

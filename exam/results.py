@@ -155,7 +155,9 @@ def _numeric(exact: str, like: str) -> Decimal:
 
 
 def _detail(score: Score) -> dict[str, Any]:
-    return {
+    # "unmarked" is there only while something is: sql/slots.sql releases no result that has it.
+    waits = {"unmarked": score.unmarked} if score.unmarked else {}
+    return waits | {
         "total": score.total,
         "items": [[item.awarded, item.maximum, item.answered] for item in score.items],
         "sections": [

@@ -10,6 +10,7 @@ i + 1) change places.
 **Options** use mulberry32, which a browser computes with `Math.imul` and 32-bit shifts alone. Its state starts
 as seed XOR (item_no * 0x9E3779B1), modulo 2**32. The options that are not pinned, in the item's order, are
 shuffled in the same way, where "a number below n" is the next output modulo n; pinned ones stay at their index.
+Of several gaps the first takes the first outputs, the next one goes on where it ended.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from grading.items import Choice, Interaction, Item, Match, Option
+from grading.items import Choice, Gap, Interaction, Item, Match, Option, Ordering
 from grading.scoring import Share
 
 _32 = 0xFFFFFFFF
@@ -127,8 +128,21 @@ def _shuffle(entries: list[str], numbers: Iterator[int]) -> None:
 
 def option_order(seed: int, item_no: int, options: Sequence[Option]) -> list[str]:
     """The ids of `options` in the order that the attempt with this 32-bit `seed` sees at place `item_no`."""
+    return _ordered(options, _outputs(seed, item_no))
+
+
+def gap_orders(seed: int, item_no: int, gaps: Sequence[Gap]) -> dict[str, list[str]]:
+    """For each gap at place `item_no` the ids of its options in the order that this attempt sees."""
+    outputs = _outputs(seed, item_no)
+    return {gap.id: _ordered(gap.options, outputs) for gap in gaps}
+
+
+def _outputs(seed: int, item_no: int) -> Iterator[int]:
+    return _mulberry32(seed ^ (item_no * 0x9E3779B1 & _32))
+
+
+def _ordered(options: Sequence[Option], outputs: Iterator[int]) -> list[str]:
     shuffled = [option.id for option in options if not option.pinned]
-    outputs = _mulberry32(seed ^ (item_no * 0x9E3779B1 & _32))
     for last in range(len(shuffled) - 1, 0, -1):
         other = next(outputs) % (last + 1)
         shuffled[last], shuffled[other] = shuffled[other], shuffled[last]
@@ -137,12 +151,17 @@ def option_order(seed: int, item_no: int, options: Sequence[Option]) -> list[str
 
 
 def shown_order(seed: int, item_no: int, interaction: Interaction) -> list[str]:
-    """The ids of a choice's options or a matching's choices as this attempt sees them; none for typed ones.
+    """The ids of the options, or of a matching's choices, as this attempt sees them; none where nothing is listed.
 
-    The prompts of a matching keep their order; an interaction without `shuffle` keeps all of it.
+    The prompts of a matching keep their order; an interaction without `shuffle` keeps all of it. What gaps list is in
+    `gap_orders`.
     """
     match interaction:
-        case Choice(options=options, shuffle=shuffle) | Match(choices=options, shuffle=shuffle):
+        case (
+            Choice(options=options, shuffle=shuffle)
+            | Match(choices=options, shuffle=shuffle)
+            | Ordering(options=options, shuffle=shuffle)
+        ):
             return option_order(seed, item_no, options) if shuffle else [option.id for option in options]
     return []
 

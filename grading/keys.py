@@ -4,7 +4,7 @@ Weights are exact fractions of an item's marks, written as strings ("1", "1/3", 
 """
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -70,4 +70,33 @@ class MatchKey(msgspec.Struct, frozen=True, tag="match", forbid_unknown_fields=T
     general: Text | None = None
 
 
-Key = ChoiceKey | TextKey | NumericKey | MatchKey
+class InlineKey(msgspec.Struct, frozen=True, tag="inline", forbid_unknown_fields=True):
+    """The right option of every gap. A right gap earns its weight out of the weights of all; absent is 1."""
+
+    right: dict[Identifier, Identifier]
+    weights: dict[Identifier, Weight] = {}
+    general: Text | None = None
+
+
+class OrderKey(msgspec.Struct, frozen=True, tag="order", forbid_unknown_fields=True):
+    """All options in the right order, and what an order earns that is right in part.
+
+    "all_or_nothing" gives nothing for it, as the template match_correct of QTI does. "relative_next" gives the share of
+    the right order's adjacent pairs that stand next to each other, in this order, anywhere: so one entry too early or
+    too late costs what is torn apart, not every place behind it. The names are those of Moodle's question type
+    "ordering" (grading types ALL_OR_NOTHING and RELATIVE_NEXT_EXCLUDE_LAST).
+    """
+
+    order: list[Identifier]
+    rule: Literal["all_or_nothing", "relative_next"] = "all_or_nothing"
+    general: Text | None = None
+
+
+class ManualKey(msgspec.Struct, frozen=True, tag="manual", forbid_unknown_fields=True):
+    """People mark it, by `guide` where there is one; until then an answer is unmarked, and its result not released."""
+
+    guide: Text | None = None
+    general: Text | None = None
+
+
+Key = ChoiceKey | TextKey | NumericKey | MatchKey | InlineKey | OrderKey | ManualKey

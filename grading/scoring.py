@@ -5,14 +5,27 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from grading.items import Choice, Interaction, Match, Numeric, Response, TextEntry, response_fits
-from grading.keys import ChoiceKey, Key, MatchKey, NumericKey, TextKey, fraction
+from grading.items import (
+    Choice,
+    Essay,
+    InlineChoice,
+    Interaction,
+    Match,
+    Numeric,
+    Ordering,
+    Response,
+    TextEntry,
+    places,
+    response_fits,
+)
+from grading.keys import ChoiceKey, InlineKey, Key, ManualKey, MatchKey, NumericKey, OrderKey, TextKey, fraction
 from grading.typed import folded, holds, parse_number, segments
 
 Share = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(/[1-9][0-9]{0,8}|\.[0-9]{1,9})?$")]
@@ -45,12 +58,16 @@ class FormItem(msgspec.Struct, frozen=True):
 
 
 class ItemScore(msgspec.Struct, frozen=True, gc=False):
-    """Marks of one item as exact numbers ("2.5", "1/3"); a blank text or an empty choice is not answered."""
+    """Marks of one item as exact numbers ("2.5", "1/3"); a blank text or an empty choice is not answered.
+
+    `unmarked`: there is an answer that people have to mark and have not, so that its 0 is no judgement yet.
+    """
 
     item_no: int
     awarded: str
     maximum: str
     answered: bool
+    unmarked: bool = False
 
 
 class SectionScore(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +87,11 @@ class Score(msgspec.Struct, frozen=True):
     items: list[ItemScore]
     sections: list[SectionScore]
 
+    @property
+    def unmarked(self) -> list[int]:
+        """The items that wait for people; while there is one, this is not the attempt's result."""
+        return [item.item_no for item in self.items if item.unmarked]
+
 
 _Judge = Callable[[Response], Fraction]
 
@@ -82,7 +104,8 @@ def answered(response: Response) -> bool:
 def score_item(interaction: Interaction, key: Key, response: Response) -> Fraction:
     """The share of the item's marks that `response` earns: 0 to 1, below 0 (to -1) only for one choice.
 
-    ValueError where the key does not belong to the interaction or the response does not fit it.
+    0 of what people have to mark. ValueError where the key does not belong to the interaction or the response does not
+    fit it.
     """
     judge, _ = _judge(interaction, key)
     if not response_fits(interaction, response):
@@ -109,6 +132,18 @@ def _judge(interaction: Interaction, key: Key) -> tuple[_Judge, int]:
             if not {option.id for option in choices}.issuperset(pairs.values()):
                 raise ValueError("the key names a choice that the item does not have")
             return _pairs(pairs), len(pairs)
+        case InlineChoice(gaps=gaps), InlineKey(right=right, weights=written):
+            if {gap.id for gap in gaps} != right.keys() or not right.keys() >= written.keys():
+                raise ValueError("the key does not name the gaps that the item has")
+            if not all(right[gap.id] in {option.id for option in gap.options} for gap in gaps):
+                raise ValueError("the key names an option that the gap does not have")
+            return _gaps(right, written)
+        case Ordering(options=options), OrderKey(order=order, rule=rule):
+            if sorted(order) != sorted(option.id for option in options):
+                raise ValueError("the key does not name each option of the item once")
+            return _order(order, by_pairs=rule == "relative_next"), len(order) - 1
+        case Essay(), ManualKey():
+            return (lambda _: NOUGHT), 1
     raise ValueError("the key is not of the item's kind")
 
 
@@ -162,6 +197,32 @@ def _pairs(pairs: dict[str, str]) -> _Judge:
     return judge
 
 
+def _gaps(right: dict[str, str], written: dict[str, str]) -> tuple[_Judge, int]:
+    weights = {gap: fraction(written.get(gap, "1")) for gap in right}
+    total = sum(weights.values(), NOUGHT)
+    if min(weights.values()) < 0 or not total:
+        raise ValueError("the key gives a gap a weight below 0, or none of them any")
+    shares = {gap: weight / total for gap, weight in weights.items()}
+
+    def judge(response: Response) -> Fraction:
+        made = response if isinstance(response, dict) else {}
+        return sum((share for gap, share in shares.items() if made.get(gap) == right[gap]), NOUGHT)
+
+    return judge, lcm(*(share.denominator for share in shares.values()))
+
+
+def _order(order: list[str], *, by_pairs: bool) -> _Judge:
+    named, pairs = places(len(order)), set(pairwise(order))
+
+    def judge(response: Response) -> Fraction:
+        made = [response[place] for place in named] if isinstance(response, dict) else []
+        if not by_pairs:
+            return WHOLE if made == order else NOUGHT
+        return Fraction(sum(pair in pairs for pair in pairwise(made)), len(pairs))
+
+    return judge
+
+
 def _bounded(share: Fraction) -> Fraction:
     return max(NOUGHT, min(WHOLE, share))
 
@@ -174,6 +235,7 @@ class _Place:
         self.marks = Fraction(item.marks)
         self.loss = -negative
         self.judge, common = _judge(item.interaction, item.key)
+        self.by_people = isinstance(item.key, ManualKey)
         self.denominator = lcm(common, negative.denominator) * self.marks.denominator
         self.maximum = exact(self.marks)
         self.seen: dict[Hashable, tuple[ItemScore, int]] = {}
@@ -184,11 +246,12 @@ class _Place:
             raise ValueError(f"the response to item {self.item_no} does not fit it")
         given = answered(response)
         share = self.judge(response) if given else NOUGHT
-        if given and share <= 0:
+        unmarked = given and self.by_people
+        if given and share <= 0 and not unmarked:
             share = min(share, self.loss)
         awarded = share * self.marks
         result = (
-            ItemScore(self.item_no, exact(awarded), self.maximum, given),
+            ItemScore(self.item_no, exact(awarded), self.maximum, given, unmarked),
             awarded.numerator * (scale // awarded.denominator),
         )
         # A candidate's essay-long text would fill memory and never come again.

@@ -77,8 +77,10 @@ WHERE state = 'started' AND deadline < now() - grace_s * interval '1 second' - :
 SELECT state, count(*) AS attempts FROM attempt WHERE exam_day >= :since GROUP BY state
 
 -- name: list_results
--- The results of a slot with their candidates, by registration; after a registration, at most :most.
-SELECT c.registration, c.name, a.state, r.total, r.maximum, r.detail -> 'sections' AS sections, s.ended_by, s.ended_at
+-- The results of a slot with their candidates, by registration; after a registration, at most :most. While people have
+-- something to mark (`unmarked`) there is no total.
+SELECT c.registration, c.name, a.state, CASE WHEN r.detail -> 'unmarked' IS NULL THEN r.total END AS total, r.maximum,
+  r.detail -> 'unmarked' IS NOT NULL AS unmarked, r.detail -> 'sections' AS sections, s.ended_by, s.ended_at
 FROM attempt a
 JOIN candidate c ON c.district_id = a.district_id AND c.candidate_id = a.candidate_id
 LEFT JOIN submission s ON s.district_id = a.district_id AND s.exam_day = a.exam_day AND s.attempt_id = a.attempt_id

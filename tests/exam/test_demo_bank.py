@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from grading.items import Choice, Item, Match, Numeric, Text, TextEntry
-from grading.keys import ChoiceKey, Key, MatchKey, NumericKey, TextKey
+from grading.items import Choice, InlineChoice, Item, Match, Numeric, Ordering, Text, TextEntry
+from grading.keys import ChoiceKey, InlineKey, Key, MatchKey, NumericKey, OrderKey, TextKey
+from grading.scoring import score_item
 from grading.typed import folded
 
 DEMO = Path(__file__).parents[2] / "exam" / "demo"
@@ -24,6 +25,7 @@ MATH_TAG = re.compile(
     "|mtable|mtr|mtd|mstyle|mpadded|mphantom"
 )
 ATTRIBUTES = {"img": {"src", "alt"}, "mi": {"mathvariant"}, "mspace": {"width"}}
+GAP = re.compile(r"\[\[\w+\]\]")
 DEVANAGARI = re.compile("[\u0900-\u097f]")
 
 
@@ -88,6 +90,8 @@ def prose(entry: BankItem) -> Iterator[Text]:
     yield entry.item.prompt
     if isinstance(entry.item.interaction, Numeric) and entry.item.interaction.unit:
         yield entry.item.interaction.unit
+    if isinstance(entry.item.interaction, InlineChoice):
+        yield {language: GAP.sub("", text) for language, text in entry.item.interaction.text.items()}
     assert entry.key.general is not None, "a key without feedback"
     yield entry.key.general
 
@@ -99,6 +103,10 @@ def labels(entry: BankItem) -> Iterator[Text]:
             yield from (option.text for option in options)
         case Match(prompts=prompts, choices=choices):
             yield from (option.text for option in [*prompts, *choices])
+        case InlineChoice(gaps=gaps):
+            yield from (option.text for gap in gaps for option in gap.options)
+        case Ordering(options=options):
+            yield from (option.text for option in options)
 
 
 def texts(entry: BankItem) -> Iterator[Text]:
@@ -129,8 +137,11 @@ def test_there_are_enough_items_in_every_section_and_of_every_kind() -> None:
         assert len(section.items) >= 12
         assert all(entry.item.section == name for entry in section.items)
         kinds = Counter(kind(entry.item) for entry in section.items)
-        assert set(kinds) == {"one", "several", "truth", "Numeric", "TextEntry", "Match"}, name
+        rare = {"InlineChoice", "Ordering"}
+        assert set(kinds) - rare == {"one", "several", "truth", "Numeric", "TextEntry", "Match"}, name
         assert kinds.most_common(1)[0][0] == "one", name
+    assert {"InlineChoice", "Ordering"} <= {kind(entry.item) for entry in ENTRIES}
+    assert "Essay" not in {kind(entry.item) for entry in ENTRIES}, "a slot with essays cannot be released by a demo"
     assert sum("<math" in msgspec.json.encode(entry.item).decode() for entry in ENTRIES) >= 10
 
 
@@ -204,6 +215,13 @@ def test_the_key_fits_its_item_and_full_marks_can_be_had(entry: BankItem) -> Non
             assert set(pairs) == {prompt.id for prompt in prompts}
             assert set(pairs.values()) <= {choice.id for choice in choices}
             assert len(set(pairs.values())) == len(prompts)
+        case InlineChoice(gaps=gaps), InlineKey(right=gap_key):
+            assert all(len(gap.options) >= 3 for gap in gaps)
+            assert score_item(entry.item.interaction, entry.key, gap_key) == 1
+        case Ordering(options=options), OrderKey(order=order):
+            whole = {str(place): option for place, option in enumerate(order, start=1)}
+            assert len(options) >= 4 and score_item(entry.item.interaction, entry.key, whole) == 1
+            assert order != [option.id for option in options], "the paper shows the key"
         case interaction, key:
             pytest.fail(f"{type(key).__name__} cannot mark {type(interaction).__name__}")
 

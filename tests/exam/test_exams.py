@@ -69,6 +69,13 @@ async def test_an_exam_is_kept_as_it_was_typed(desk: Desk, bank_id: int) -> None
     assert (act["act"], act["detail"]["exam_id"]) == ("exam.created", exam_id)
 
 
+async def test_tools_are_off_unless_the_exam_has_them(desk: Desk, bank_id: int) -> None:
+    none = await desk.act("asha", create_exam, draft(bank_id))
+    both = await desk.act("asha", create_exam, draft(bank_id, tools=("notes", "calculator", "notes")))
+    assert (await desk.act("asha", exam_of, none))["tools"] == []
+    assert (await desk.act("asha", exam_of, both))["tools"] == ["calculator", "notes"]
+
+
 async def test_one_language_is_enough_for_a_title(desk: Desk, bank_id: int) -> None:
     exam_id = await desk.act("asha", create_exam, draft(bank_id, title_en=" "))
     assert (await desk.act("asha", exam_of, exam_id))["title"] == {"mr": "विज्ञान"}
@@ -86,6 +93,7 @@ async def test_one_language_is_enough_for_a_title(desk: Desk, bank_id: int) -> N
         ({"grace_s": -1}, "grace_s"),
         ({"grace_s": 301}, "grace_s"),
         ({"device_changes": 101}, "device_changes"),
+        ({"tools": ("calculator", "abacus")}, "tools"),
         ({"negative": "-1"}, "negative"),
         ({"negative": "4/3"}, "negative"),
         ({"negative": "a third"}, "negative"),

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,10 +18,11 @@ from grading.forms import (
     NotEnoughItems,
     Shortage,
     draw_forms,
+    gap_orders,
     option_order,
     shown_order,
 )
-from grading.items import Choice, Item, Match, Numeric, Option, TextEntry
+from grading.items import Choice, Essay, Gap, InlineChoice, Item, Match, Numeric, Option, Ordering, TextEntry
 
 VECTORS = json.loads((Path(__file__).parent / "option_order_vectors.json").read_text(encoding="utf-8"))
 
@@ -180,6 +182,29 @@ def test_orders_are_permutations_that_keep_pinned_options(seed: int, item_no: in
     assert order == int32_order(seed, item_no, options)
 
 
+@pytest.mark.parametrize("vector", VECTORS["gap_orders"])
+def test_gap_orders_are_those_of_the_vectors(vector: dict[str, object]) -> None:
+    gaps = msgspec.convert(
+        [
+            {"id": gap["id"], "options": [{**option, "text": {"en": "x"}} for option in gap["options"]]}
+            for gap in msgspec.convert(vector["gaps"], list[dict[str, Any]])
+        ],
+        list[Gap],
+    )
+    orders = gap_orders(msgspec.convert(vector["seed"], int), msgspec.convert(vector["item_no"], int), gaps)
+    assert orders == vector["orders"]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1000), st.lists(st.integers(1, 6), min_size=1, max_size=5))
+def test_gaps_are_one_long_list_to_the_generator(seed: int, item_no: int, sizes: list[int]) -> None:
+    gaps = [Gap(f"g{at}", [Option(f"o{n}", {"en": "x"}) for n in range(size)]) for at, size in enumerate(sizes)]
+    orders = gap_orders(seed, item_no, gaps)
+    assert list(orders) == [gap.id for gap in gaps]
+    for gap in gaps:
+        assert sorted(orders[gap.id]) == sorted(option.id for option in gap.options)
+    assert orders["g0"] == option_order(seed, item_no, gaps[0].options)
+
+
 def test_each_order_is_about_as_frequent() -> None:
     options = [Option(letter, {"en": letter}) for letter in "abcd"]
     orders = Counter(tuple(option_order(seed, 1 + seed % 50, options)) for seed in range(0, 24_000 * 99_991, 99_991))
@@ -196,5 +221,9 @@ def test_shown_order_follows_the_interaction() -> None:
     assert shown_order(5, 2, Choice(options, shuffle=False)) == list("abcdef")
     assert shown_order(5, 2, Match(prompts, options)) == shuffled
     assert shown_order(5, 2, Match(prompts, options, shuffle=False)) == list("abcdef")
+    assert shown_order(5, 2, Ordering(options)) == shuffled
+    assert shown_order(5, 2, Ordering(options, shuffle=False)) == list("abcdef")
+    assert shown_order(5, 2, InlineChoice({"en": "[[g]]"}, [Gap("g", options)])) == []
+    assert shown_order(5, 2, Essay()) == []
     assert shown_order(5, 2, TextEntry()) == []
     assert shown_order(5, 2, Numeric()) == []

@@ -12,8 +12,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grading import scoring
-from grading.items import Choice, Interaction, Match, Numeric, Option, Response, TextEntry
-from grading.keys import ChoiceKey, Key, MatchKey, NumericAnswer, NumericKey, TextAnswer, TextKey
+from grading.items import (
+    Choice,
+    Essay,
+    Gap,
+    InlineChoice,
+    Interaction,
+    Match,
+    Numeric,
+    Option,
+    Ordering,
+    Response,
+    TextEntry,
+)
+from grading.keys import (
+    ChoiceKey,
+    InlineKey,
+    Key,
+    ManualKey,
+    MatchKey,
+    NumericAnswer,
+    NumericKey,
+    OrderKey,
+    TextAnswer,
+    TextKey,
+)
 from grading.scoring import (
     FormItem,
     FormScorer,
@@ -43,6 +66,13 @@ NUMBER = Numeric()
 NUMBER_KEY = NumericKey([NumericAnswer("9.8", "9.8"), NumericAnswer("9.5", "10", "0.25")])
 MATCH = Match(options("xyz"), options("abcd"))
 MATCH_KEY = MatchKey({"x": "a", "y": "b", "z": "a"})
+INLINE = InlineChoice({"en": "A [[x]], [[y]] and [[z]]."}, [Gap(gap, options("abc")) for gap in "xyz"])
+INLINE_KEY = InlineKey({"x": "a", "y": "b", "z": "a"}, {"y": "2", "z": "0.5"})
+ORDER = Ordering(options("abcd"))
+ORDER_KEY = OrderKey(list("cadb"))
+PAIRS_KEY = OrderKey(list("cadb"), "relative_next")
+ESSAY = Essay()
+ESSAY_KEY = ManualKey()
 
 KINDS: list[tuple[Interaction, Key]] = [
     (ONE, ONE_KEY),
@@ -50,7 +80,15 @@ KINDS: list[tuple[Interaction, Key]] = [
     (TEXT, TEXT_KEY),
     (NUMBER, NUMBER_KEY),
     (MATCH, MATCH_KEY),
+    (INLINE, INLINE_KEY),
+    (ORDER, ORDER_KEY),
+    (ORDER, PAIRS_KEY),
+    (ESSAY, ESSAY_KEY),
 ]
+
+
+def placed(letters: str) -> dict[str, str]:
+    return {str(place): letter for place, letter in enumerate(letters, start=1)}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +134,23 @@ KINDS: list[tuple[Interaction, Key]] = [
         (MATCH, MATCH_KEY, {"z": "a"}, Fraction(1, 3)),
         (MATCH, MATCH_KEY, {"x": "d"}, 0),
         (MATCH, MATCH_KEY, {}, 0),
+        (INLINE, INLINE_KEY, {"x": "a", "y": "b", "z": "a"}, 1),
+        (INLINE, INLINE_KEY, {"y": "b", "x": "b"}, Fraction(4, 7)),
+        (INLINE, INLINE_KEY, {"z": "a"}, Fraction(1, 7)),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a"}), {"z": "a"}, Fraction(1, 3)),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a"}, {"x": "0", "y": "0"}), {"x": "a", "y": "b"}, 0),
+        (INLINE, INLINE_KEY, {"x": "c"}, 0),
+        (INLINE, INLINE_KEY, {}, 0),
+        (ORDER, ORDER_KEY, placed("cadb"), 1),
+        (ORDER, ORDER_KEY, placed("cabd"), 0),
+        (ORDER, ORDER_KEY, None, 0),
+        (ORDER, PAIRS_KEY, placed("cadb"), 1),
+        (ORDER, PAIRS_KEY, placed("bcad"), Fraction(2, 3)),
+        (ORDER, PAIRS_KEY, placed("adbc"), Fraction(2, 3)),
+        (ORDER, PAIRS_KEY, placed("dbca"), Fraction(2, 3)),
+        (ORDER, PAIRS_KEY, placed("cdab"), 0),
+        (ORDER, PAIRS_KEY, placed("bdac"), 0),
+        (ESSAY, ESSAY_KEY, "Everything that can be said.", 0),
     ],
 )
 def test_share_of_a_response(interaction: Interaction, key: Key, response: Response, share: Fraction | int) -> None:
@@ -116,6 +171,20 @@ def test_share_of_a_response(interaction: Interaction, key: Key, response: Respo
         (MATCH, MatchKey({"q": "a"})),
         (MATCH, MatchKey({"x": "q"})),
         (MATCH, MatchKey({})),
+        (INLINE, MATCH_KEY),
+        (INLINE, InlineKey({"x": "a", "y": "b"})),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a", "q": "a"})),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "d"})),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a"}, {"q": "1"})),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a"}, {"x": "-1", "y": "3"})),
+        (INLINE, InlineKey({"x": "a", "y": "b", "z": "a"}, {"x": "0", "y": "0", "z": "0"})),
+        (ORDER, OrderKey(list("abc"))),
+        (ORDER, OrderKey(list("abcdd"))),
+        (ORDER, OrderKey(list("abce"))),
+        (ORDER, ChoiceKey({"a": "1"})),
+        (ONE, ORDER_KEY),
+        (ESSAY, TEXT_KEY),
+        (TEXT, ESSAY_KEY),
     ],
 )
 def test_a_key_of_another_item_is_refused(interaction: Interaction, key: Key) -> None:
@@ -163,7 +232,21 @@ def slow_share(interaction: Interaction, key: Key, response: Response) -> Fracti
         assert isinstance(response, dict)
         right = [prompt for prompt in key.pairs if response.get(prompt) == key.pairs[prompt]]
         return Fraction(len(right), len(key.pairs))
+    if isinstance(key, InlineKey):
+        assert isinstance(response, dict)
+        weights = {gap: Fraction(key.weights.get(gap, "1")) for gap in key.right}
+        earned = [weights[gap] for gap, option in response.items() if key.right[gap] == option]
+        return sum(earned, Fraction(0)) / sum(weights.values())
+    if isinstance(key, OrderKey):
+        assert isinstance(response, dict)
+        word = "".join(response[str(place + 1)] for place in range(len(response)))
+        order = "".join(key.order)
+        if key.rule == "all_or_nothing":
+            return Fraction(word == order)
+        return Fraction(sum(order[at : at + 2] in word for at in range(len(order) - 1)), len(order) - 1)
     assert isinstance(response, str)
+    if isinstance(key, ManualKey):
+        return Fraction(0)
     if isinstance(key, NumericKey):
         plain = "".join(str(unicodedata.digit(c)) if c.isdecimal() else c for c in response.strip())
         if not re.fullmatch(r"[+−-]?\d+([.,]\d+)?", plain):
@@ -187,7 +270,7 @@ WEIGHTS = ["0", "1", "1/2", "1/3", "0.25", "2/7", "5/6"]
 
 def random_pair(draw: random.Random) -> tuple[Interaction, Key, Response]:
     """A random item with a fitting response, blank ones among them."""
-    kind = draw.randrange(5)
+    kind = draw.randrange(7)
     letters = "abcdef"[: draw.randint(2, 6)]
     if kind == 0:
         weights = {letter: draw.choice([*WEIGHTS, "-1/2", "-1"]) for letter in letters if draw.random() < 0.8}
@@ -214,6 +297,23 @@ def random_pair(draw: random.Random) -> tuple[Interaction, Key, Response]:
             [number, number.replace(".", ","), number.replace("-", "−"), "x" + number, f" {number} ", ""]
         )
         return NUMBER, NumericKey(answers_), typed
+    if kind == 4:
+        gaps = "uvwxyz"[: draw.randint(1, 6)]
+        rights = {gap: draw.choice(letters) for gap in gaps}
+        filled = {gap: draw.choice(letters) for gap in gaps if draw.random() < 0.7}
+        counts = {gap: draw.choice(["1", "2", "1/3", "0.5"]) for gap in gaps if draw.random() < 0.5}
+        text = {"en": " ".join(f"[[{gap}]]" for gap in gaps)}
+        return InlineChoice(text, [Gap(gap, options(letters)) for gap in gaps]), InlineKey(rights, counts), filled
+    if kind == 5:
+        order, given = draw.sample(letters, len(letters)), draw.sample(letters, len(letters))
+        if draw.random() < 0.2:
+            given = order
+        rule = draw.choice(["all_or_nothing", "relative_next"])
+        return (
+            Ordering(options(letters)),
+            msgspec.convert({"type": "order", "order": order, "rule": rule}, OrderKey),
+            placed("".join(given)),
+        )
     prompts = "uvwxyz"[: draw.randint(1, 6)]
     pairs = {prompt: draw.choice(letters) for prompt in prompts}
     made = {prompt: draw.choice(letters) for prompt in prompts if draw.random() < 0.7}
@@ -324,10 +424,49 @@ def test_wrong_answers_cost_what_the_scheme_says(negative: str, response: Respon
 def test_a_wrong_answer_of_any_kind_costs_but_a_blank_one_does_not() -> None:
     form = [FormItem("s", interaction, key, "3") for interaction, key in KINDS]
     wrong: dict[int, Response] = {1: "d", 2: ["d"], 3: "Krishna", 4: "nine", 5: {"x": "d"}}
-    blank: dict[int, Response] = {1: None, 2: [], 3: "  ", 4: "", 5: {}}
-    assert score_attempt(form, Scheme("1/3"), wrong).total == "-5"
+    wrong |= {6: {"x": "c"}, 7: placed("abcd"), 8: placed("cdab"), 9: "Nobody has judged this text yet."}
+    blank: dict[int, Response] = {1: None, 2: [], 3: "  ", 4: "", 5: {}, 6: {}, 7: None, 9: " \n"}
+    assert score_attempt(form, Scheme("1/3"), wrong).total == "-8"
     assert score_attempt(form, Scheme("1/3"), blank).total == "0"
     assert score_attempt(form, Scheme("1/3"), {}).total == "0"
+
+
+def test_an_essay_waits_for_people_and_says_so() -> None:
+    form = [FormItem("s", ESSAY, ESSAY_KEY, "5"), FormItem("s", ONE, ONE_KEY), FormItem("s", ESSAY, ESSAY_KEY, "2")]
+    scorer = FormScorer(form, Scheme("1"))
+    score = scorer.score({1: "A text.", 2: "a", 3: " \n"})
+    assert (score.total, score.maximum, score.unmarked) == ("1", "8", [1])
+    assert [item.unmarked for item in score.items] == [True, False, False]
+    assert score.items[0] == ItemScore(1, "0", "5", True, unmarked=True)
+    assert scorer.score({1: "A text.", 3: "Another."}).unmarked == [1, 3]
+    assert scorer.score({2: "d"}).unmarked == []
+    back = msgspec.json.decode(msgspec.json.encode(score), type=Score)
+    assert back == score and back.unmarked == [1]
+
+
+@given(st.data())
+def test_gaps_and_orders_score_the_same_however_their_options_stand(data: st.DataObject) -> None:
+    letters = "abcdef"[: data.draw(st.integers(2, 6))]
+    mixed = options("".join(data.draw(st.permutations(letters))))
+    order, given_ = (data.draw(st.permutations(letters)) for _ in range(2))
+    for rule in ("all_or_nothing", "relative_next"):
+        key = msgspec.convert({"type": "order", "order": order, "rule": rule}, OrderKey)
+        share = score_item(Ordering(options(letters)), key, placed("".join(given_)))
+        assert share == score_item(Ordering(mixed), key, placed("".join(given_)))
+        assert 0 <= share <= 1 and (share == 1) == (given_ == order)
+    right, weights = (
+        data.draw(st.fixed_dictionaries(dict.fromkeys("xyz", values)))
+        for values in (st.sampled_from(letters), st.sampled_from(["1", "2", "1/3", "0.25"]))
+    )
+    filled = data.draw(st.dictionaries(st.sampled_from("xyz"), st.sampled_from(letters)))
+    plain, turned = (
+        InlineChoice({"en": "[[x]] [[y]] [[z]]"}, [Gap(gap, list(listed)) for gap in "xyz"])
+        for listed in (options(letters), mixed)
+    )
+    inline = InlineKey(right, weights)
+    share = score_item(plain, inline, filled)
+    assert share == score_item(turned, inline, filled)
+    assert 0 <= share <= 1 and (share == 1) == (filled == right)
 
 
 def test_thirds_add_up_to_the_whole() -> None:
