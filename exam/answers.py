@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from exam.db import BAD_DATA, Again, Connection, Database, Group, Row, Stuck, load
-from exam.errors import Conflict, Gap, Malformed, NotStarted, TooManyKept, Unavailable, UnknownEpoch
+from exam.errors import Conflict, Gap, Malformed, NotStarted, TooManyKept, UnknownEpoch
 from exam.metrics import Metrics
 
 save_answers, hold_attempts, look_again, final_answers, list_quarantine = load(
@@ -31,8 +31,10 @@ MOST_KEPT: Final = 2000
 """Rows of one attempt in quarantine: enough for every honest cause, a bound for the others."""
 OLDEST: Final = 30.0
 """Seconds: nobody can claim to have been under way for longer inside the service."""
-SICK_SECONDS: Final = 30.0
-"""For how long a district that could not be written keeps a lane of its own."""
+SICK_SECONDS: Final = 5.0
+"""For how long after its last trouble a district that could not be written keeps a lane of its own."""
+SICK_PATIENCE: Final = 0.7
+"""Seconds for which a save waits in such a lane before it is put off: whoever waits wants to be told."""
 
 LAG_FADES: Final = 2.0
 """Seconds after which a round no longer says how things are."""
@@ -51,7 +53,10 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Save(msgspec.Struct, frozen=True):
-    """The lines of one request, consecutive; `stamp` is the Unix time at which the load balancer had it complete."""
+    """The lines of one request, consecutive; `stamp` is the Unix time of the arrival by which they are judged.
+
+    `came` is when the load balancer had this very request: later than `stamp` for one that was put off before.
+    """
 
     district_id: int
     exam_day: dt.date
@@ -59,6 +64,7 @@ class Save(msgspec.Struct, frozen=True):
     epoch: int
     lines: list[Line]
     stamp: float
+    came: float
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -67,6 +73,18 @@ class Saved(msgspec.Struct, frozen=True):
     watermark: int
     deadline: dt.datetime
     kept: list[Verdict]
+
+
+class _Sick(Exception):
+    """This district cannot be written just now; its saves go on in its own lane."""
+
+
+class _Lane(msgspec.Struct):
+    """A sick district's own rounds; `since` is when it was last stuck, by the monotonic clock."""
+
+    group: Group[Save, Saved]
+    since: float
+    well: bool = False
 
 
 def age_of(stamp: float) -> float:
@@ -80,16 +98,16 @@ class AnswerLog:
     def __init__(self, db: Database, metrics: Metrics) -> None:
         self._db = db
         self._metrics = metrics
-        self._lane = self._new_lane()
+        # Whoever comes here has waited for company already, where the session was looked up.
+        self._lane: Group[Save, Saved] = Group(self._round, key=lambda save: save.attempt_id, gather=0.001)
         db.saves.warm = _plan
-        self._sick: dict[int, tuple[Group[Save, Saved], float]] = {}
+        self._sick: dict[int, _Lane] = {}
+        self._planned: set[tuple[int, int]] = set()
+        """Which database process has planned the statements for which district alone."""
         self._lag, self._lag_at = 0.0, 0.0
 
-    def _new_lane(self) -> Group[Save, Saved]:
-        return Group(self._round, key=lambda save: save.attempt_id)
-
     def __len__(self) -> int:
-        return len(self._lane) + sum(len(lane) for lane, _ in self._sick.values())
+        return len(self._lane) + sum(len(lane.group) for lane in self._sick.values())
 
     async def save(self, save: Save) -> Saved:
         """Writes the lines of one request; returns once they are committed.
@@ -97,13 +115,16 @@ class AnswerLog:
         Raises Gap, Conflict, NotStarted, UnknownEpoch, or TooManyKept, and Unavailable where it could not
         be found out: then nothing was acknowledged and the same request may be sent again.
         """
-        lane = self._lane
-        if save.district_id in self._sick:
-            lane, until = self._sick[save.district_id]
-            if time.monotonic() > until and not lane:
-                del self._sick[save.district_id]
-                lane = self._lane
-        return await lane.add(save)
+        sick = self._sick.get(save.district_id)
+        if sick is not None and sick.well and not sick.group:
+            del self._sick[save.district_id]
+            sick = None
+        if sick is None:
+            try:
+                return await self._lane.add(save)
+            except _Sick:
+                sick = self._sick[save.district_id]
+        return await sick.group.add(save)
 
     @property
     def lag(self) -> float:
@@ -117,49 +138,70 @@ class AnswerLog:
 
     async def drain(self) -> None:
         """Waits until every request that was accepted has been answered."""
-        await asyncio.gather(self._lane.drain(), *(lane.drain() for lane, _ in self._sick.values()))
+        await asyncio.gather(self._lane.drain(), *(lane.group.drain() for lane in self._sick.values()))
 
     # One round ------------------------------------------------------------------------------------------------
 
-    async def _round(self, saves: list[Save]) -> list[Saved | BaseException | Again]:
+    async def _round(self, saves: list[Save], *, alone: bool = False) -> list[Saved | BaseException | Again]:
         days = {save.exam_day for save in saves}
         if len(days) > 1:  # the day is a plain parameter, so that only its partitions are opened
             return await self._split(saves, lambda save: save.exam_day)
+        if self._sick and not alone:  # a statement for several districts would wait for the sick one's locks, too
+            return await self._split(saves, lambda save: save.district_id)
         try:
-            return await self._write(saves)
+            return await self._write(saves, alone=alone)
         except Stuck as stuck:
-            if len({save.district_id for save in saves}) > 1:
-                log.warning("a round of several districts is stuck (%s); trying each alone", stuck.why)
+            if not alone:
+                log.warning("a round is stuck (%s); trying each district alone", stuck.why)
                 return await self._split(saves, lambda save: save.district_id)
             district = saves[0].district_id
-            log.warning("district %s is stuck (%s); it gets a lane of its own", district, stuck.why)
-            known = self._sick.get(district)
-            self._sick[district] = (known[0] if known else self._new_lane(), time.monotonic() + SICK_SECONDS)
-            return [Unavailable() for _ in saves]
+            if district not in self._sick:
+                log.warning("district %s is stuck (%s); it gets a lane of its own", district, stuck.why)
+                group = Group(self._sick_round, key=lambda save: save.attempt_id, patience=SICK_PATIENCE)
+                self._sick[district] = _Lane(group, 0.0)
+            self._sick[district].since, self._sick[district].well = time.monotonic(), False
+            return [_Sick() for _ in saves]
         except BAD_DATA as bad:
             if len(saves) == 1:  # everything was checked before; what is left is a defect, and it fails alone
                 log.error("a request could not be written: %s", type(bad).__name__)
                 return [Malformed()]
             half = len(saves) // 2
-            return [*await self._round(saves[:half]), *await self._round(saves[half:])]
+            return [*await self._round(saves[:half], alone=alone), *await self._round(saves[half:], alone=alone)]
+
+    async def _sick_round(self, saves: list[Save]) -> list[Saved | BaseException | Again]:
+        """A round of a sick district: who cannot be written yet waits on, within the lane's patience."""
+        lane = self._sick[saves[0].district_id]
+        outcomes = await self._round(saves, alone=True)
+        if not any(isinstance(outcome, _Sick) for outcome in outcomes):
+            lane.well = time.monotonic() - lane.since > SICK_SECONDS
+        return [Again() if isinstance(outcome, _Sick) else outcome for outcome in outcomes]
 
     async def _split(self, saves: list[Save], by: Any) -> list[Saved | BaseException | Again]:
         outcomes: dict[int, Saved | BaseException | Again] = {}
         groups: dict[object, list[tuple[int, Save]]] = defaultdict(list)
         for index, save in enumerate(saves):
             groups[by(save)].append((index, save))
-        for group in groups.values():
+
+        async def apart(group: list[tuple[int, Save]]) -> None:
+            chosen = [save for _, save in group]
             try:
-                found = await self._round([save for _, save in group])
+                found = await self._round(chosen, alone=len({save.district_id for save in chosen}) == 1)
             except Exception as failure:
                 found = [failure] * len(group)
             outcomes.update(zip((index for index, _ in group), found, strict=True))
+
+        await asyncio.gather(*map(apart, groups.values()))
         return [outcomes[index] for index in range(len(saves))]
 
-    async def _write(self, saves: list[Save]) -> list[Saved | BaseException | Again]:
+    async def _write(self, saves: list[Save], *, alone: bool) -> list[Saved | BaseException | Again]:
         began = time.perf_counter()
+        statement = save_answers.within(saves[0].district_id) if alone else save_answers
         async with self._db.saves.connection() as connection:
-            rows = await save_answers.many(connection, **_arrays(saves))
+            planned = connection.get_server_pid(), saves[0].district_id
+            if alone and planned not in self._planned:
+                await _plan(connection, saves[0].district_id)
+                self._planned.add(planned)
+            rows = await statement.many(connection, **_arrays(saves))
             deadlines: dict[int, dt.datetime] = {}
             taken: dict[int, int] = defaultdict(int)
             for attempt_id, seq, deadline in rows:
@@ -177,7 +219,7 @@ class AnswerLog:
                 if save.attempt_id in deadlines:  # else somebody held a lock on it: it simply joins the next round
                     doubtful.append(save)
             if doubtful:
-                found = await self._look_again(connection, doubtful)
+                found = await self._look_again(connection, doubtful, alone=alone)
                 outcomes = [
                     found.get(save.attempt_id, outcome) if isinstance(outcome, Again) else outcome
                     for save, outcome in zip(saves, outcomes, strict=True)
@@ -187,18 +229,23 @@ class AnswerLog:
 
     def _count(self, saves: list[Save], outcomes: Sequence[object], seconds: float) -> None:
         metrics, now = self._metrics, time.time()
-        self._lag, self._lag_at = now - min(save.stamp for save in saves), time.monotonic()
+        self._lag, self._lag_at = now - min(save.came for save in saves), time.monotonic()
         metrics.round_rows.observe(sum(len(save.lines) for save in saves))
         metrics.round_seconds.observe(seconds)
         for save, outcome in zip(saves, outcomes, strict=True):
             if isinstance(outcome, Saved):
                 metrics.saves += 1
-                metrics.save_seconds.observe(now - save.stamp)
+                metrics.save_seconds.observe(now - save.came)
 
-    async def _look_again(self, connection: Any, saves: list[Save]) -> dict[int, Saved | BaseException | Again]:
+    async def _look_again(
+        self, connection: Any, saves: list[Save], *, alone: bool = False
+    ) -> dict[int, Saved | BaseException | Again]:
+        hold, look = hold_attempts, look_again
+        if alone:
+            hold, look = (statement.within(saves[0].district_id) for statement in (hold, look))
         verdicts: dict[int, list[Row]] = defaultdict(list)
         async with connection.transaction():
-            held = await hold_attempts.many(
+            held = await hold.many(
                 connection,
                 day=saves[0].exam_day,
                 districts=[save.district_id for save in saves],
@@ -206,20 +253,24 @@ class AnswerLog:
             )
             known = {row["attempt_id"] for row in held}
             looking = [save for save in saves if save.attempt_id in known]
-            for row in await look_again.many(connection, most_kept=MOST_KEPT, **_arrays(looking)) if looking else ():
+            for row in await look.many(connection, most_kept=MOST_KEPT, **_arrays(looking)) if looking else ():
                 verdicts[row["attempt_id"]].append(row)
         return {save.attempt_id: _outcome(save, verdicts[save.attempt_id]) for save in saves}
 
 
-async def _plan(connection: Connection) -> None:
-    """Has a new connection plan the statements of a save, on no rows."""
+async def _plan(connection: Connection, district_id: int | None = None) -> None:
+    """Has a connection plan the statements of a save, or those for one district only, on no rows."""
     # Else the first save after an outage waits for that, a tenth of a second on a busy server, between the moment in
     # which its age is measured and the one from which it is subtracted: it would have come that much later.
     day = dt.date.today()
     empty: dict[str, Any] = {name: [] for name in save_answers.names if name != "day"}
-    await save_answers.many(connection, day=day, **empty)
-    await hold_attempts.many(connection, day=day, districts=[], attempts=[])
-    await look_again.many(connection, day=day, most_kept=MOST_KEPT, **empty)
+    save, hold, look = (
+        statement if district_id is None else statement.within(district_id)
+        for statement in (save_answers, hold_attempts, look_again)
+    )
+    await save.many(connection, day=day, **empty)
+    await hold.many(connection, day=day, districts=[], attempts=[])
+    await look.many(connection, day=day, most_kept=MOST_KEPT, **empty)
 
 
 def _arrays(saves: Sequence[Save]) -> dict[str, Any]:

@@ -1,21 +1,20 @@
 """The web worker: Litestar around the doors. A route that declares no audience stops the start."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import uvicorn
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 from litestar import Litestar, Router
 from litestar.routes import ASGIRoute, HTTPRoute
 
 from exam.hall import Hall
 from exam.settings import Settings, read_settings
 from exam.signals import stop_on_signals
-from exam.web import admin, author, candidate, health, invigilator, pages, planning, staff
+from exam.web import admin, author, candidate, health, invigilator, pages, planning, receipts, staff
 from exam.web.forms import LARGEST_FORM
 from exam.web.guards import staff_guard
 from exam.web.refusals import exception_handlers
@@ -33,7 +32,11 @@ AUDIENCES: Final = {
 }
 
 
-BACKPRESSURE: Final = 8192
+BACKLOG: Final = 4096
+KEPT_ALIVE: Final = 30
+"""Seconds for which a connection without a request stays open; nginx closes its own before."""
+LAST_ANSWERS: Final = 20
+"""Seconds in which a worker that ends has to have answered what it has taken."""
 
 
 class UndeclaredAudience(Exception):
@@ -83,6 +86,7 @@ def create_app(settings: Settings | None = None, extra_routes: list[object] | No
             *candidate.routes(hall),
             *health.routes(hall),
             *pages.routes(hall),
+            *receipts.routes(hall),
             staffs,
             *(extra_routes or []),  # type: ignore[list-item]
         ],
@@ -115,22 +119,39 @@ async def _serve(
     hall: Hall = app.state.hall
     if metrics_port is not None:
         hall.metrics.serve(metrics_port, metrics_address)
-    server = Server(
-        app,
-        uds=path,
-        port=port or 0,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=4096,
-        backpressure=BACKPRESSURE,
-        log_enabled=False,
-    )
+    server = Server(app, path, port)
     stop = stop_on_signals()
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not serving.done():
-        server.stop()  # type: ignore[no-untyped-call]
+    server.should_exit = True
     await serving
+
+
+class Server(uvicorn.Server):
+    """uvicorn in the event loop that runs, on a unix socket or a port of this machine; signals stay ours."""
+
+    def __init__(self, app: Any, path: Path | None, port: int | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                uds=str(path) if path else None,
+                port=port or 0,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                backlog=BACKLOG,
+                timeout_keep_alive=KEPT_ALIVE,
+                timeout_graceful_shutdown=LAST_ANSWERS,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -40,14 +40,16 @@ redis.call('PEXPIRE', KEYS[1], 900000)
 return 0
 """
 
-# The values of some keys, and how often each was asked for in its present window of ARGV[1] seconds: one command for
-# everybody who asks at the same moment, and a count that no number of processes can get round.
+# The values of some keys, and how often each was asked for in the present window of ARGV[1] seconds: one command for
+# everybody who asks at the same moment, and a count that no number of processes can get round. A window's counts lie in
+# 256 small hashes: a key and a timer for each would cost more than the look-up, one large hash a pause when it goes.
 _LOOK: Final = """
+local window = math.floor(redis.call('TIME')[1] / ARGV[1])
 local found = {}
 for place, key in ipairs(KEYS) do
-  local counter = 'n:' .. key
-  local count = redis.call('INCR', counter)
-  if count == 1 then redis.call('EXPIRE', counter, ARGV[1]) end
+  local counts = 'n:' .. window .. ':' .. string.byte(key, -1)
+  local count = redis.call('HINCRBY', counts, string.sub(key, -9, -2), 1)
+  if count == 1 and redis.call('HLEN', counts) == 1 then redis.call('EXPIRE', counts, ARGV[1]) end
   found[place * 2 - 1] = redis.call('GET', key)
   found[place * 2] = count
 end

@@ -120,6 +120,12 @@ def worker(metrics_port: int | None, metrics_address: str) -> None:
 @click.option(
     "--connections", type=click.IntRange(64, 1_000_000), help="Of each of them; from the limit of open files."
 )
+@click.option(
+    "--starts-per-second",
+    type=click.IntRange(1, 1_000_000),
+    help="How fast starts and log-ins are let through, all others wait; 2,000 for each upstream by default. "
+    "Where several nginx ask the same workers, each may let its share through.",
+)
 def print_nginx_config(
     listen: tuple[str, ...],
     upstream: tuple[str, ...],
@@ -135,6 +141,7 @@ def print_nginx_config(
     user: str,
     processes: int | None,
     connections: int | None,
+    starts_per_second: int | None,
 ) -> None:
     """Prints the load balancer's configuration for this host. Test it with `nginx -t`."""
     from exam.nginx import nginx_config
@@ -162,6 +169,7 @@ def print_nginx_config(
             user=user,
             worker_processes=processes,
             worker_connections=connections,
+            starts_per_second=starts_per_second,
         )
     except ChildError as wrong:
         raise click.ClickException(str(wrong)) from None

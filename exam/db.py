@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -50,6 +50,9 @@ _BLOCK = re.compile(r"^-- name: (\w+)\n((?:--[^\n]*\n)+)(.*?)(?=^-- name: |\Z)",
 _TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::|(?<!\w):([a-z_]+)")
 
 
+_DISTRICT = re.compile(r"\b(\w+)\.district_id = \w+\.district_id")
+
+
 class Statement(msgspec.Struct, frozen=True):
     """One named block of sql/: its text with $n in place of :names, and the names in their order."""
 
@@ -62,6 +65,11 @@ class Statement(msgspec.Struct, frozen=True):
         if values.keys() != set(self.names):
             raise TypeError(f"{self.name} takes {sorted(self.names)}, not {sorted(values)}")
         return [values[name] for name in self.names]
+
+    def within(self, district_id: int) -> "Statement":
+        """The same for rows of one district only: PostgreSQL then plans, and locks, its partitions and no others."""
+        only = rf"\g<0> AND \1.district_id = {district_id:d}"
+        return msgspec.structs.replace(self, text=_DISTRICT.sub(only, self.text))
 
     async def many(self, connection: Connection, **values: Any) -> Rows:
         """All rows."""
@@ -183,7 +191,14 @@ class Pool:
     async def _begin(self, connection: Connection) -> None:
         await _prepare(connection)
         if self.warm is not None:
-            await self.warm(connection)
+            with suppress(asyncpg.LockNotAvailableError):  # a table is stuck: not everybody's work needs that one
+                await self.warm(connection)
+
+    async def fill(self) -> None:
+        """Makes all connections now, so that nobody waits for one later. Unavailable, if the database is away."""
+        async with AsyncExitStack() as held:
+            for _ in range(self._size):
+                await held.enter_async_context(self.connection())
 
     async def open(self) -> None:
         """Makes the pool; connections are made when they are needed, so a database that is away stops no start."""
@@ -237,7 +252,10 @@ class Database:
         # A statement over arrays knows nothing of their length and, on a small or new table, would settle for a
         # sequential scan that becomes a disaster when the table grows; it is planned once and keeps to the indexes.
         steady = {"enable_seqscan": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan"}
-        self.saves = Pool(settings.url_of("web"), "web", settings.save_connections, **steady)
+        # A save passes locked rows by, so it waits for a lock only where a whole table is stuck; until that is noticed
+        # the other districts in its round wait, too.
+        at_once = {"lock_timeout": "100"}
+        self.saves = Pool(settings.url_of("web"), "web", settings.save_connections, **steady, **at_once)
         self.web = Pool(settings.url_of("web"), "web", settings.web_connections, **steady)
         self.staff = Pool(settings.url_of("staff"), "staff", settings.staff_connections)
         self.author = Pool(settings.url_of("author"), "author", 2)
@@ -259,6 +277,15 @@ Entry = TypeVar("Entry")
 Outcome = TypeVar("Outcome")
 
 
+ENOUGH: Final = 64
+"""Entries for which a round need not wait any longer: more of them would hardly make each cheaper."""
+
+
+def _open(gate: asyncio.Future[None]) -> None:
+    if not gate.done():
+        gate.set_result(None)
+
+
 class Again(msgspec.Struct, frozen=True):
     """An entry's outcome when its row was locked by somebody else: it goes into the next round."""
 
@@ -267,8 +294,9 @@ class Group(Generic[Entry, Outcome]):
     """Group commit: whatever waits goes into one statement, and is answered only after that has committed.
 
     `run` gets up to `most` entries and returns an outcome, an exception or Again for each, in order. Entries of one
-    `key`, if there is one, never share a round, so that a round is free of order among its rows. More than `bound`
-    waiting entries are Unavailable at once: a queue that only grows helps nobody.
+    `key`, if there is one, never share a round, so that a round is free of order among its rows. A round waits `gather`
+    seconds for company, or until ENOUGH are there. More than `bound` waiting entries are Unavailable at once: a queue
+    that only grows helps nobody.
     """
 
     def __init__(
@@ -285,6 +313,7 @@ class Group(Generic[Entry, Outcome]):
         self._gather, self._most, self._bound, self._patience = gather, most, bound, patience
         self._waiting: list[tuple[Entry, asyncio.Future[Outcome], float]] = []
         self._loop_task: asyncio.Task[None] | None = None
+        self._gate: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -303,7 +332,22 @@ class Group(Generic[Entry, Outcome]):
         self._waiting.append((entry, future, time.monotonic() + self._patience))
         if self._loop_task is None or self._loop_task.done():
             self._loop_task = asyncio.create_task(self._rounds())
+        elif self._gate is not None and len(self._waiting) >= ENOUGH:
+            _open(self._gate)
         return await future
+
+    async def _company(self) -> None:
+        if len(self._waiting) >= ENOUGH:
+            await asyncio.sleep(0)  # others of this very moment come along
+            return
+        loop = asyncio.get_running_loop()
+        self._gate = loop.create_future()
+        timer = loop.call_later(self._gather, _open, self._gate)
+        try:
+            await self._gate
+        finally:
+            timer.cancel()
+            self._gate = None
 
     def _next_round(self) -> list[tuple[Entry, asyncio.Future[Outcome], float]]:
         if self._key is None:
@@ -323,13 +367,14 @@ class Group(Generic[Entry, Outcome]):
 
     async def _rounds(self) -> None:
         while self._waiting:
-            await asyncio.sleep(self._gather)
+            await self._company()
             taken = self._next_round()
             # The round itself never raises for a client that has gone away: its future is then done, the row is kept.
             try:
                 outcomes = await self._run([entry for entry, _, _ in taken])
             except BaseException as failure:
-                outcomes = [failure] * len(taken)
+                # Each has its own: what it says of when to come again is spread, and somebody may add to it.
+                outcomes = [Unavailable() if isinstance(failure, Unavailable) else failure for _ in taken]
                 if not isinstance(failure, Exception):
                     self._settle(taken, outcomes)
                     raise

@@ -42,13 +42,15 @@ class Hall:
         self.metrics = Metrics()
         self.answers = AnswerLog(self.db, self.metrics)
         self.starts = Starts(self.db)
-        self.papers = Papers(self.db, self.cache)
+        self.papers = Papers(self.db, self.cache, settings.derived("sealed papers"))
         self.notices = Notices(self.db)
         self.door = Door(settings.redis_state_url)
         self.signer = Signer(settings.receipt_key)
         self.submissions = Submissions(self.db, self.signer)
         self.sittings = Sittings(self.db)
         self.log_ins = LogIns(self.db, self.state, settings.derived("access codes"))
+        self.journal_key = settings.derived("journals")
+        self.ticket_key = settings.derived("arrival tickets")
         self.form_key = settings.derived("form tokens")
         self.cookie = "__Host-exam" if settings.tls else "exam"
         self.staff_cookie = "__Host-staff" if settings.tls else "staff"
@@ -59,9 +61,10 @@ class Hall:
 
     async def open(self) -> None:
         await self.db.open("saves", "web", "staff", "author")
-        # A first connection now, so that no candidate waits for it; later, if the database is away.
+        # The first connections now, so that no candidate waits for them; later, if the database is away.
         with suppress(Refusal):
-            async with self.db.saves.connection(), self.db.web.connection():
+            await self.db.saves.fill()
+            async with self.db.web.connection():
                 pass
         self._notices = asyncio.create_task(self._keep_notices())
 

@@ -30,5 +30,5 @@ def start_logging(*, debug: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True)
-    for quiet in ("arq", "asyncio", "_granian", "granian"):
+    for quiet in ("arq", "asyncio", "uvicorn"):
         logging.getLogger(quiet).setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGHUP, SIGQUIT
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -19,6 +20,12 @@ from exam.local import packaged
 
 _PLAIN = re.compile(r"[0-9A-Za-z._:/*\[\]@+~-]+")
 _UNUSABLE = re.compile(r'["\\$\x00-\x1f]')
+
+
+STARTS_PER_UPSTREAM: Final = 2000
+"""A second, for each web worker: about half of what it could do, so that saves go on as ever beside them."""
+LONGEST_QUEUE: Final = 12
+"""Seconds that a start waits at most before it is asked to come again; the page waits for 15."""
 
 
 class Nginx(Child):
@@ -82,13 +89,15 @@ def nginx_config(
     user: str | None = None,
     worker_processes: int | None = None,
     worker_connections: int | None = None,
+    starts_per_second: int | None = None,
 ) -> str:
     """The load balancer's configuration: nginx.conf.j2 filled in; ChildError for a value that would break it.
 
     listen: "127.0.0.1:8000", "[::]:443"; upstreams: unix sockets or "host:port"; static: the folder of /static/;
     temp: an existing folder for bodies and the cache; server_names: other Hosts are dropped, empty takes all;
     certificate and its key: TLS; redirect: plain addresses that lead to https; http2: nginx is 1.25.1 or later;
-    logs: access off and errors to stderr by default; user: of its workers when root starts it, by default root.
+    logs: access off and errors to stderr by default; user: of its workers when root starts it, by default root;
+    starts_per_second: how fast starts, and log-ins, are let through; by default 2,000 for each upstream.
     """
     for name in [*listen, *redirect, *server_names, *map(str, upstreams)]:
         if not _PLAIN.fullmatch(name):
@@ -119,6 +128,8 @@ def nginx_config(
         worker_processes=worker_processes or _processors(),
         worker_connections=worker_connections or max(64, min(files - 200, 65_536)),
         open_files=files,
+        starts_per_second=starts_per_second or STARTS_PER_UPSTREAM * len(upstreams),
+        longest_queue=LONGEST_QUEUE,
     )
 
 

@@ -1,16 +1,20 @@
 """Papers: what a form looks like to a candidate, as immutable bytes named by their SHA-256, and never a key.
 
 A worker asks its own memory, then the cache Redis, then PostgreSQL; one load per paper, however many wait for it.
+Before the exam opens a browser may fetch the sealed paper, which nobody can read; the start hands out what opens it.
 """
 
 import asyncio
 import gzip
 import secrets
+import zlib
 from collections import OrderedDict
 from hashlib import sha256
+from hmac import digest
 from typing import Any, Final
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from exam.cache import Store
 from exam.db import Connection, Database, load
@@ -77,6 +81,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
     body: bytes
     compressed: bytes
+    sealed: "Sealed"
     interactions: list[Interaction]
     titles: dict[str, Text]
     """Section to its title."""
@@ -88,11 +93,31 @@ class Loaded(msgspec.Struct, frozen=True):
         return 0 < item <= len(self.interactions) and response_fits(self.interactions[item - 1], response)
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """A paper that cannot be read: the compressed bytes under AES-256-GCM, nonce of noughts, the form's hash beside.
+
+    A key is a function of the form and of the service's secret, and seals these bytes and no others, so that no nonce
+    is needed. `name` tells form and key, so that nobody keeps bytes that another secret has sealed.
+    """
+
+    name: str
+    key: bytes
+    body: bytes
+
+
+def seal_paper(secret: bytes, form_hash: bytes, packed: bytes) -> Sealed:
+    """The sealed paper of a form: the same bytes from every worker."""
+    key = digest(secret, form_hash + sha256(packed).digest(), sha256)
+    body = AESGCM(key).encrypt(bytes(12), packed, form_hash)
+    return Sealed(f"{form_hash.hex()}.{sha256(key).hexdigest()[:16]}", key, body)
+
+
 class Papers:
     """The papers of one worker."""
 
-    def __init__(self, db: Database, cache: Store) -> None:
-        self._db, self._cache = db, cache
+    def __init__(self, db: Database, cache: Store, secret: bytes) -> None:
+        """`secret`: what the keys of sealed papers are derived from, 32 bytes."""
+        self._db, self._cache, self._secret = db, cache, secret
         self._loaded: OrderedDict[bytes, Loaded] = OrderedDict()
         self._loading: dict[bytes, asyncio.Task[Loaded]] = {}
 
@@ -111,18 +136,21 @@ class Papers:
 
     async def _load(self, form_hash: bytes) -> Loaded:
         key = b"p:" + form_hash
-        (body,) = await self._cache.get_many([key])
-        if body is None or sha256(body).digest() != form_hash:  # a cache may forget, and may be wrong
+        (packed,) = await self._cache.get_many([key])
+        body = b"" if packed is None else _unpacked(packed)
+        if packed is None or sha256(body).digest() != form_hash:  # a cache may forget, and may be wrong
             async with self._db.saves.connection() as connection:
                 row = await find_paper.one_or_none(connection, form_hash=form_hash)
             if row is None:
                 raise NothingHere
-            body = row["paper"]
-            await self._cache.put_many({key: body}, CACHE_SECONDS)
+            packed = row["packed"]
+            body = _unpacked(packed)
+            await self._cache.put_many({key: packed}, CACHE_SECONDS)
         paper = msgspec.json.decode(body, type=Paper)
         loaded = Loaded(
             body,
-            gzip.compress(body, 9, mtime=0),
+            packed,
+            seal_paper(self._secret, form_hash, packed),
             [item.interaction for item in paper.items],
             {section.section: section.title for section in paper.sections},
         )
@@ -132,11 +160,18 @@ class Papers:
         return loaded
 
 
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        return gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
 async def warm(connection: Connection, cache: Store, form_hashes: list[bytes]) -> None:
     """Puts papers into the cache Redis before anybody asks for them; for roles that may read a paper."""
     for form_hash in form_hashes:
         row = await find_paper.one(connection, form_hash=form_hash)
-        await cache.put_many({b"p:" + form_hash: row["paper"]}, CACHE_SECONDS)
+        await cache.put_many({b"p:" + form_hash: row["packed"]}, CACHE_SECONDS)
 
 
 async def picture(db: Database, media_hash: bytes) -> tuple[str, bytes]:
@@ -200,6 +235,7 @@ async def freeze(connection: Connection, exam_id: int, forms: int) -> list[bytes
             "exam_id": exam_id,
             "form_no": form_no,
             "paper": paper,
+            "packed": gzip.compress(paper, 9, mtime=0),
         }
         await add_form.run(connection, **values, items=len(places))
         await add_form_items.run(

@@ -1,6 +1,7 @@
 """Receipts: what a candidate can hold up later. The format is section 6 of docs/candidate-protocol.md."""
 
 import datetime as dt
+import unicodedata
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -10,6 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+MISREAD: Final = str.maketrans("OIL", "011")
+HYPHENS: Final = "-‐‑–—−"
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -38,10 +41,15 @@ class Signer:
     def __init__(self, private_key: str) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(private_key))
         self.public = self._key.public_key().public_bytes_raw()
-        self.key_id = sha256(self.public).hexdigest()[:8]
+        self.key_id = key_id_of(self.public)
 
     def sign(self, digest: bytes) -> bytes:
         return self._key.sign(digest)
+
+
+def key_id_of(public: bytes) -> str:
+    """The name of a public key: the start of its SHA-256, 8 hex digits."""
+    return sha256(public).hexdigest()[:8]
 
 
 def signature_holds(public: bytes, digest: bytes, signature: bytes) -> bool:
@@ -68,3 +76,19 @@ def make_receipt(signer: Signer, form_hash: bytes, salt: bytes, finals: Iterable
     digest = digest_of(form_hash, salt, finals)
     answered = sum(row["response"] != "null" for row in finals)
     return Receipt(form_hash, salt, digest, signer.sign(digest), signer.key_id, answered)
+
+
+def digests_of_code(typed: str) -> tuple[bytes, bytes] | None:
+    """The lowest and the highest digest with this code, as somebody typed it; None for what is no code.
+
+    Letter case, spaces and hyphens do not matter, nor does the script of a digit; what is easily misread is put right
+    as Crockford has it: O is 0, I and L are 1.
+    """
+    plain = "".join(str(unicodedata.decimal(c, c)) for c in typed.upper() if not c.isspace() and c not in HYPHENS)
+    plain = plain.translate(MISREAD)
+    if len(plain) != 12 or set(plain) - set(CROCKFORD):
+        return None
+    bits = 0
+    for character in plain:
+        bits = bits << 5 | CROCKFORD.index(character)
+    return (bits << 4).to_bytes(8, "big") + bytes(24), (bits << 4 | 15).to_bytes(8, "big") + b"\xff" * 24

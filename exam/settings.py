@@ -27,6 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """At least 32 random bytes in hex; keys for access codes and form tokens are derived from it."""
     receipt_key: str
     """An Ed25519 private key: 32 random bytes in hex."""
+    former_receipt_keys: str = ""
+    """The public keys of receipt keys that were in use before, in hex, parted by blanks: what they signed stays so."""
     public_origin: str
     """Scheme, host and port that people see; https turns on Secure cookies."""
     time_zone: str = "Asia/Kolkata"
@@ -47,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def derived(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose only: HMAC-SHA256 of its name under the secret key."""
         return digest(bytes.fromhex(self.secret_key), purpose.encode(), sha256)
+
+    @property
+    def former_public_keys(self) -> list[bytes]:
+        """The public keys of former receipt keys, 32 bytes each."""
+        return [bytes.fromhex(public) for public in self.former_receipt_keys.split()]
 
     @property
     def tls(self) -> bool:
@@ -72,6 +79,12 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             size = 0
         if size < 32 or (name == "RECEIPT_KEY" and size != 32):
             raise SettingsError(f"{name} has to be 32 random bytes in hex, for instance from `openssl rand -hex 32`.")
+    try:
+        former = {len(public) for public in settings.former_public_keys}
+    except ValueError:
+        former = {0}
+    if former - {32}:
+        raise SettingsError("FORMER_RECEIPT_KEYS has to be public keys as /check/key.json has them, parted by blanks.")
     if not settings.public_origin.startswith(("http://", "https://")):
         raise SettingsError("PUBLIC_ORIGIN has to be the address people type, for instance https://exam.example.in")
     return settings

@@ -306,7 +306,8 @@ async def _count_beside(connection: Connection, slot: Row) -> int:
 async def release(connection: Connection, staff: StaffSession, slot_id: int) -> int:
     """Shows every graded result of a slot to its candidate; how many. May be repeated for those who came later.
 
-    NotPossible, with what is missing, while anybody is working or an ended attempt is not graded.
+    NotPossible, with what is missing, while anybody is working, an ended attempt is not graded, or people have not
+    marked an answer yet.
     """
     only(staff, "district_admin")
     slot = await _lock(connection, staff, slot_id)
@@ -316,6 +317,11 @@ async def release(connection: Connection, staff: StaffSession, slot_id: int) -> 
         raise NotPossible(
             f"Not yet. Still working: {counts['started']}. Ended and not graded: {counts['ungraded']}, of which the "
             f"grading failed for {counts['failed']}. Nothing was released."
+        )
+    if counts["unmarked"]:
+        raise NotPossible(
+            f"Not yet. Attempts with an essay that nobody has marked: {counts['unmarked']}. Nothing was released. "
+            "Release the slot when all of them are marked."
         )
     released = await release_graded.run(connection, **key)
     if not released:

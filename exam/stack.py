@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -75,9 +75,10 @@ def grading_worker(folder: Path, settings: Settings, number: int = 1, metrics_po
     return Child(f"worker{number}", folder / "web", words, env=environment(settings))
 
 
-def balancer(folder: Path, port: int, workers: int) -> Nginx:
-    """nginx at 127.0.0.1:`port` before so many web workers."""
+def balancer(folder: Path, port: int, workers: int, **options: Any) -> Nginx:
+    """nginx at 127.0.0.1:`port` before so many web workers; `options` are nginx_config's."""
     temp = folder / "nginx"
     temp.mkdir(parents=True, exist_ok=True)
     upstreams = [web_socket(folder, number) for number in range(1, workers + 1)]
-    return Nginx(temp, nginx_config(listen=[f"127.0.0.1:{port}"], upstreams=upstreams, static=STATIC, temp=temp))
+    config = nginx_config(listen=[f"127.0.0.1:{port}"], upstreams=upstreams, static=STATIC, temp=temp, **options)
+    return Nginx(temp, config)

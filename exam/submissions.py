@@ -27,6 +27,7 @@ from exam.receipts import Receipt, Signer, make_receipt
     seal_due,
     claim_unreceipted,
     write_receipts,
+    find_public_receipt,
 ) = load(
     "submissions",
     "lock_to_submit",
@@ -36,6 +37,7 @@ from exam.receipts import Receipt, Signer, make_receipt
     "seal_due",
     "claim_unreceipted",
     "write_receipts",
+    "find_public_receipt",
 )
 
 SEALS_A_ROUND: Final = 5000
@@ -166,6 +168,12 @@ async def finals_of(connection: Connection, day: dt.date, attempts: Sequence[Any
     for row in await final_answers.many(connection, **keys(day, attempts)):
         finals[row["attempt_id"]].append(row)
     return finals
+
+
+async def public_receipt(db: Database, lowest: bytes, highest: bytes) -> Row | None:
+    """What anybody may be told of the receipt whose digest lies within these bounds: answered and ended_at, or None."""
+    async with db.web.connection() as connection:
+        return await find_public_receipt.one_or_none(connection, lowest=lowest, highest=highest)
 
 
 class Claimed(msgspec.Struct, frozen=True):

@@ -38,11 +38,16 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bench_workers: Annotated[int, Meta(ge=1, description="Web workers of the bench.")] = 2
     flush_ms: Annotated[
         float, Meta(gt=0, description="Milliseconds from flush to flush of a worker that is not busy.")
-    ] = 9
+    ] = 13
+    # Fitted between two measured runs of 1,334 and 1,999 saves a second over two workers (docs/performance.md).
     flush_web_ms: Annotated[float, Meta(ge=0, description="CPU of a web worker for each flush, whatever is in it.")] = (
-        1.2
+        1.55
     )
-    flush_postgres_ms: Annotated[float, Meta(ge=0, description="CPU of PostgreSQL for each flush.")] = 0.38
+    flush_postgres_ms: Annotated[float, Meta(ge=0, description="CPU of PostgreSQL for each flush.")] = 0.85
+    flush_valkey_ms: Annotated[float, Meta(ge=0, description="CPU of Valkey for the look-up before it.")] = 0.2
+    flush_nginx_ms: Annotated[float, Meta(ge=0, description="CPU of nginx that requests of the same moment share.")] = (
+        0.7
+    )
 
     request_bytes: Annotated[float, Meta(ge=0, description="Bytes of a request on the line, with headers and TLS.")] = (
         1000

@@ -28,6 +28,7 @@ from exam.results import Grader
 from exam.settings import Settings
 from exam.stack import balancer, create_database, server_urls, web_worker
 from loadtest import floors
+from loadtest.day import add_old_answers
 from loadtest.machine import describe, usage_of
 from loadtest.seeding import QUESTIONS, Hall, fill, token_of
 
@@ -89,7 +90,8 @@ class Bench:
             )
             self.hall = asyncio.run(self._fill())
             webs = [web_worker(self.folder, number, self.settings) for number in range(1, WEBS + 1)]
-            nginx = balancer(self.folder, self.port, WEBS)
+            # What starts and log-ins cost is asked here, not how they queue.
+            nginx = balancer(self.folder, self.port, WEBS, starts_per_second=1_000_000)
             for child in (*webs, nginx):
                 running.enter_context(child)
             self.parts = {"web": list(webs), "postgres": [self.postgres], "valkey": [self.valkey], "nginx": [nginx]}
@@ -103,7 +105,7 @@ class Bench:
             hall = await fill(owner, self.settings, self.options.candidates, codes=True)
             if self.options.answers:
                 print(f"Filling in {self.options.answers:,} answers …", flush=True)
-                await floors.old_answers(owner, hall, self.options.answers)
+                await add_old_answers(owner, hall, self.options.answers)
             await owner.execute("VACUUM ANALYZE")
             await owner.execute("CHECKPOINT")
         finally:
@@ -163,6 +165,7 @@ class Bench:
         rounds = []
         seconds = max(2, min(self.options.seconds, self.options.candidates // 12_000)) if once else self.options.seconds
         for turn in range(1, self.options.rounds + 1):
+            time.sleep(1)  # what the round before had under way when it ended is done
             self.sql(*before.replace("EPOCH", str(turn)).split("; "), "SELECT 1")
             rounds.append(self.drive(script.replace("EPOCH", str(turn)), seconds=seconds))
 

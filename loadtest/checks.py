@@ -34,7 +34,7 @@ RULES: Final = {
     "H8": "one result for each ended attempt, stored once; none left",
     "H9": "marks equal those of the reference grader, item by item",
     "H10": "no row of an epoch is accepted after a later one began",
-    "H11": "deadline = start + duration + grants, and never earlier than it was said",
+    "H11": "deadline = start + duration + grants + what the start waited for us, and never earlier than it was said",
     "H12": "every paper and form received is the pinned one",
     "live": "nobody had to give up, no process fell by itself, no answer was a defect",
 }
@@ -281,6 +281,7 @@ def _marks(ledger: Ledger, name: str, held: Held, form: Form) -> None:
         right &= Fraction(result.maximum) in (wanted.maximum, Fraction(wanted.rounded_maximum))
         ledger.look("H9", right, f"{name}: {result.total} of {result.maximum}, the reference says {wanted.rounded}")
         ledger.look("H9", [Fraction(item) for item in result.items] == wanted.items, f"{name}: items {result.items}")
+        ledger.look("H9", result.unmarked == wanted.unmarked, f"{name}: {result.unmarked} wait, not {wanted.unmarked}")
 
 
 def _epochs(ledger: Ledger, name: str, held: Held, history: History) -> None:
@@ -321,7 +322,7 @@ def _deadline(ledger: Ledger, name: str, held: Held, history: History) -> None:
         sure <= held.grant_s <= possible,
         f"{name}: {held.grant_s} s were given, on record are {sure} to {possible}",
     )
-    wrong = held.deadline - held.started_at - held.duration_s - held.grant_s
+    wrong = held.deadline - held.started_at - held.duration_s - held.grant_s - held.delay_s
     ledger.look("H11", abs(wrong) < 0.002, f"{name}: the deadline is {wrong:+.3f} s off")
     starts = [
         crossing.wall

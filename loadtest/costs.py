@@ -103,7 +103,7 @@ def cost(bench: Mapping[str, Costs], operation: str, tier: str, given: Assumptio
         return 0.0
     costs = bench[operation]
     measured: float = costs.web_cpu_ms if tier == "graders" else getattr(costs, f"{tier}_cpu_ms")
-    fixed = {"web": given.flush_web_ms, "postgres": given.flush_postgres_ms}.get(tier, 0.0)
+    fixed: float = 0.0 if tier == "graders" else getattr(given, f"flush_{tier}_ms")
     if operation in IN_ROUNDS and fixed:
         there = _in_a_round(costs.per_second / given.bench_workers, given)
         measured += fixed * max(0.0, 1 / _in_a_round(each_worker, given) - 1 / there)

@@ -47,8 +47,8 @@ async def add_old_answers(owner: Connection, hall: Hall, count: int) -> None:
     """So many answers of other attempts, 75 each, in the partitions that the candidates' answers will go to."""
     for district_id, _, share in SHARES:
         await owner.execute(
-            "INSERT INTO answer SELECT $1::int, $2, 10000000 + $1::int * 1000000 + g / 75, 1, g % 75 + 1, g % 50 + 1, "
-            "'\"b\"', false, 0, now() FROM generate_series(0, $3::bigint - 1) g",
+            "INSERT INTO answer SELECT $1::int, $2::date, 10000000 + $1::int * 1000000 + g / 75, 1, g % 75 + 1, "
+            "g % 50 + 1, '\"b\"', false, 0, now() FROM generate_series(0, $3::bigint - 1) g",
             district_id,
             hall.exam_day,
             count * share // 100,

@@ -129,12 +129,13 @@ def _acknowledge_before_commit(_: int) -> None:
     """The statement has run, its answer goes out, and the commit comes a moment later."""
     write = answers.AnswerLog._write
 
-    async def early(self: answers.AnswerLog, saves: list[answers.Save]) -> list[Any]:
+    async def early(self: answers.AnswerLog, saves: list[answers.Save], *, alone: bool) -> list[Any]:
         transaction = self._db.saves.transaction()
         connection = await transaction.__aenter__()
         pool = _Instead(self._db.saves, connection=lambda: contextlib.nullcontext(connection))
         try:
-            outcomes = await write(_Instead(self, _db=_Instead(self._db, saves=pool)), saves)  # type: ignore[arg-type]
+            inside: Any = _Instead(self, _db=_Instead(self._db, saves=pool))
+            outcomes = await write(inside, saves, alone=alone)
         except BaseException:
             await transaction.__aexit__(*sys.exc_info())
             raise
@@ -229,15 +230,15 @@ def _new_number(_: int) -> None:
     """A row that is repeated is taken for a new one and gets the next number."""
     write = answers.AnswerLog._write
 
-    async def renumbered(self: answers.AnswerLog, saves: list[answers.Save]) -> list[Any]:
-        outcomes = await write(self, saves)
+    async def renumbered(self: answers.AnswerLog, saves: list[answers.Save], *, alone: bool) -> list[Any]:
+        outcomes = await write(self, saves, alone=alone)
         for place, (save, outcome) in enumerate(zip(saves, outcomes, strict=True)):
             if isinstance(outcome, answers.Saved) and outcome.watermark > save.lines[-1].seq:
                 lines = [
                     msgspec.structs.replace(line, seq=outcome.watermark + 1 + step)
                     for step, line in enumerate(save.lines)
                 ]
-                found = (await write(self, [msgspec.structs.replace(save, lines=lines)]))[0]
+                found = (await write(self, [msgspec.structs.replace(save, lines=lines)], alone=alone))[0]
                 outcomes[place] = outcome if isinstance(found, Again) else found
         return outcomes
 

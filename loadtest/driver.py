@@ -9,6 +9,7 @@ import asyncio
 import gc
 import math
 import random
+import re
 import resource
 import socket
 import sys
@@ -24,11 +25,12 @@ import uvloop
 from loadtest import protocol
 from loadtest.plan import Plan, is_early
 from loadtest.protocol import Call, PutOff, Unexpected, read_reply
+from loadtest.seeding import token_of
 from loadtest.sitter import Sitter
 from loadtest.tally import Second, Tally
 
-LOCAL_ADDRESSES: Final = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
-"""Where connections come from: each address has some 28,000 ports of its own."""
+LOCAL_ADDRESSES: Final = tuple(f"127.0.0.{number}" for number in range(1, 13))
+"""Where connections come from: each address has some 28,000 ports, and one that was closed rests for a minute."""
 PATIENCE: Final = 30.0
 """Seconds after which a request counts as never answered."""
 MOST_TROUBLES: Final = 10
@@ -36,13 +38,15 @@ MOST_TROUBLES: Final = 10
 IP_BIND_ADDRESS_NO_PORT: Final = 24
 FIRST_PRESS: Final = 0.05
 """Seconds from the opening to the first press: clocks of one machine still round differently."""
+_ADDRESS: Final = re.compile(r"0x[0-9a-f]+")
 QUESTION_1: Final = "question 1"
-"""From the press of Start to the paper."""
+"""From the press of Start to the paper: the one that lay there sealed, or one that is fetched then."""
 STEPS: Final[dict[str, Callable[[Sitter], Call]]] = {
     protocol.LOGIN: Sitter.log_in,
     protocol.SITTING: lambda _: protocol.READ_SITTING,
     protocol.START: lambda _: protocol.PRESS_START,
     protocol.PAPER: Sitter.paper,
+    protocol.SEALED: Sitter.sealed_paper,
     protocol.SUBMIT: Sitter.submit,
 }
 
@@ -97,7 +101,8 @@ class Seat(asyncio.Protocol):
         self.repeat = None
         if self.flying or self.connecting or (not self.due and not self.saves):
             return
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():
+            self.transport = None
             self.connecting = True
             self.driver.connect(self)
             return
@@ -138,8 +143,10 @@ class Seat(asyncio.Protocol):
         self.send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.transport = None
         self.driver.connections -= 1
+        if self.connecting:  # a new one is on its way already
+            return
+        self.transport = None
         if self.flying:
             self.trouble("the connection was cut")
         elif not self.driver.closing:
@@ -199,13 +206,16 @@ class Seat(asyncio.Protocol):
         if operation == protocol.LOGIN and not is_early(self.sitter.number, plan.early_every):
             driver.at(opens_at + FIRST_PRESS + driver.random.random() * plan.press_seconds, self.press)
             self.look_again(now)
+            if self.sitter.sealed:
+                # Spread over the waiting time: nobody is in a hurry.
+                driver.at(now + driver.random.random() * max(0.0, opens_at - 2 - now), self.fetch_sealed)
         elif operation == protocol.SITTING:
             self.look_again(now)
         elif operation == protocol.LOGIN:
             self.press(now)
-        elif operation == protocol.START:
+        elif operation == protocol.START and not self.sitter.sheet:
             self.ask(protocol.PAPER, now)
-        elif operation == protocol.PAPER:
+        elif operation in (protocol.START, protocol.PAPER):
             driver.count(QUESTION_1, self.pressed, now)
             self.begin(now)
 
@@ -216,8 +226,16 @@ class Seat(asyncio.Protocol):
             self.driver.at(after, lambda intended: self.ask(protocol.SITTING, intended))
 
     def log_in(self, intended: float) -> None:
-        """Comes in."""
-        self.ask(protocol.LOGIN, intended)
+        """Comes in; who is seated has a session and a running attempt already, and only says so."""
+        if self.driver.plan.seated:
+            self.sitter.cookie = b"exam=%b" % token_of(self.sitter.number).hex().encode()
+            self.press(intended)
+        else:
+            self.ask(protocol.LOGIN, intended)
+
+    def fetch_sealed(self, intended: float) -> None:
+        """Fetches what the start will open."""
+        self.ask(protocol.SEALED, intended)
 
     def press(self, intended: float) -> None:
         """Presses Start."""
@@ -263,7 +281,8 @@ class Driver:
 
     def _defect(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A defect of the driver's own makes the run fail, too."""
-        self.tally.fail("driver", f"a defect: {context.get('exception') or context['message']!r}")
+        defect = repr(context.get("exception") or context["message"])
+        self.tally.fail("driver", f"a defect: {_ADDRESS.sub('…', defect)}")
         loop.default_exception_handler(context)
 
     def local(self, moment: float) -> float:

@@ -22,8 +22,32 @@ from exam.local import Postgres, Valkey
 from exam.nginx import Nginx
 from exam.settings import Settings
 from exam.stack import balancer, create_database, environment, grading_worker, server_urls, web_socket, web_worker
-from grading.items import Choice, Interaction, Item, Match, Numeric, Option, TextEntry
-from grading.keys import ChoiceKey, Key, MatchKey, NumericAnswer, NumericKey, TextAnswer, TextKey
+from grading.items import (
+    Choice,
+    Essay,
+    Gap,
+    InlineChoice,
+    Interaction,
+    Item,
+    Match,
+    Numeric,
+    Option,
+    Ordering,
+    TextEntry,
+    places,
+)
+from grading.keys import (
+    ChoiceKey,
+    InlineKey,
+    Key,
+    ManualKey,
+    MatchKey,
+    NumericAnswer,
+    NumericKey,
+    OrderKey,
+    TextAnswer,
+    TextKey,
+)
 from loadtest.proxy import Fault
 
 WEBS: Final = 2
@@ -180,6 +204,9 @@ def _item(code: str, interaction: Interaction, key: Key) -> tuple[Item, Key]:
 YES_NO: Final = [Option("true", {"en": "Yes"}), Option("false", {"en": "No"})]
 TEXTS: Final = [TextAnswer("Mumbai"), TextAnswer("मुंबई"), TextAnswer("Bom*", "1/3")]
 NUMBERS: Final = [NumericAnswer("3.14", "3.15"), NumericAnswer("3", "3.2", "1/2")]
+SENTENCE: Final = {"en": "[[a]], [[b]] and [[c]]", "mr": "[[c]] आणि [[a]], [[b]]"}
+GAPS: Final = [Gap("a", _options(2)), Gap("b", _options(3)), Gap("c", _options(4))]
+ORDERS: Final = [dict(zip(places(4), order, strict=True)) for order in ("cadb", "cabd", "dbca", "bdac", "cdab")]
 BANK: Final[list[tuple[Item, Key]]] = [
     _item("q1", Choice(_options(4)), ChoiceKey({"b": "1"})),
     _item("q2", Choice(_options(4)), ChoiceKey({"a": "1", "c": "1/3", "d": "-1/2"})),
@@ -189,6 +216,10 @@ BANK: Final[list[tuple[Item, Key]]] = [
     _item("q6", TextEntry(40), TextKey(TEXTS)),
     _item("q7", Match(_options(3), _options(4)), MatchKey({"a": "b", "b": "a", "c": "d"})),
     _item("q8", Choice(YES_NO), ChoiceKey({"true": "1"})),
+    _item("q9", InlineChoice(SENTENCE, GAPS), InlineKey({"a": "b", "b": "a", "c": "c"}, {"b": "2", "c": "1/3"})),
+    _item("qa", Ordering(_options(4)), OrderKey(["c", "a", "d", "b"])),
+    _item("qb", Ordering(_options(4)), OrderKey(["c", "a", "d", "b"], "relative_next")),
+    _item("qc", Essay(200), ManualKey()),
 ]
 
 RESPONSES: Final[dict[int, list[Any]]] = {
@@ -200,6 +231,10 @@ RESPONSES: Final[dict[int, list[Any]]] = {
     6: ["mumbai", "  Mumbai ", "मुंबई", "Bombay", "Pune", " ", None],
     7: [{"a": "b", "b": "a", "c": "d"}, {"a": "b"}, {"a": "a", "b": "b"}, {}, None],
     8: ["true", "false", None],
+    9: [{"a": "b", "b": "a", "c": "c"}, {"c": "c"}, {"b": "a", "a": "a"}, {"c": "b"}, {}, None],
+    10: [*ORDERS, None],
+    11: [*ORDERS, None],
+    12: ["One text.", "दुसरा मजकूर\n", " ", None],
 }
 
 

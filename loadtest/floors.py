@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 from redis.asyncio import Redis
 
 from exam import db, submissions
+from exam.app import Server
 from exam.children import Child, free_port, socket_folder
 from exam.nginx import Nginx, nginx_config
 from exam.receipts import Signer
@@ -23,7 +22,7 @@ from exam.settings import Settings
 from exam.stack import STATIC
 from grading.scoring import FormItem, FormScorer, Scheme
 from loadtest.machine import usage_of
-from loadtest.seeding import SHARES, Hall, bank
+from loadtest.seeding import bank
 
 ROUND: Final = 100
 
@@ -56,18 +55,6 @@ TO_GRADE: Final = "UPDATE submission SET graded_at = NULL, tries = 0, lease = NU
 FORGET_RESULTS: Final = (
     "DELETE FROM result; UPDATE attempt SET state = 'sealed' WHERE state = 'graded'; VACUUM ANALYZE submission"
 )
-
-
-async def old_answers(owner: db.Connection, hall: Hall, count: int) -> None:
-    """Answers of earlier attempts, 75 each, in the partitions that the bench writes to."""
-    for district_id, _, share in SHARES:
-        await owner.execute(
-            "INSERT INTO answer SELECT $1::smallint, $2::date, 10000000 + $1::smallint::bigint * 1000000 + g / 75, 1, "
-            "g % 75 + 1, g % 50 + 1, '\"b\"', false, 0, now() FROM generate_series(0, $3::bigint - 1) g",
-            district_id,
-            hall.exam_day,
-            count * share // 100,
-        )
 
 
 async def seal_all(settings: Settings) -> tuple[int, float, float]:
@@ -174,17 +161,7 @@ async def _echo(scope: Any, receive: Any, send: Any) -> None:
 
 def serve_echo(path: Path) -> None:
     """The bare echo on a unix socket, until it is killed."""
-    server = Server(
-        _echo,
-        uds=path,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=4096,
-        backpressure=8192,
-        log_enabled=False,
-    )
-    uvloop.run(server.serve())
+    uvloop.run(Server(_echo, path).serve())
 
 
 if __name__ == "__main__":

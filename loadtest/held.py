@@ -43,6 +43,7 @@ class Result(msgspec.Struct, frozen=True):
     total: str
     maximum: str
     items: list[str]
+    unmarked: list[int]
     graded_at: float
 
 
@@ -57,6 +58,7 @@ class Held(msgspec.Struct):
     duration_s: int
     grace_s: int
     grant_s: int
+    delay_s: float
     started_at: float
     deadline: float
     rows: list[HeldRow] = []
@@ -103,6 +105,7 @@ async def read_held(owner: Connection) -> dict[int, Held]:
                 row["duration_s"],
                 row["grace_s"],
                 row["grant_s"],
+                row["delay_s"],
                 _seconds(row["started_at"]),
                 _seconds(row["deadline"]),
                 rows=[],
@@ -151,6 +154,7 @@ async def read_held(owner: Connection) -> dict[int, Held]:
                     str(row["total"]),
                     str(row["maximum"]),
                     [item[0] for item in row["detail"]["items"]],
+                    row["detail"].get("unmarked", []),
                     _seconds(row["graded_at"]),
                 )
             )

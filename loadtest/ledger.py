@@ -27,10 +27,13 @@ async def read_sheet(owner: Connection) -> tuple[Sheet, int]:
     return sheet_of(body), len(gzip.compress(body, 9))
 
 
-async def reckon(owner: Connection, day: dt.date, accounts: Sequence[Account], sheet: Sheet) -> Reckoning:
+async def reckon(
+    owner: Connection, day: dt.date, accounts: Sequence[Account], sheet: Sheet, *, ended: bool = True
+) -> Reckoning:
     """Compares accounts with answers, quarantine, submissions and results of these candidates' attempts.
 
-    Lost: acknowledged and not there. Phantom: there and never sent. Wrong: there, with another content.
+    Lost: acknowledged and not there. Phantom: there and never sent. Wrong: there, with another content. Where the
+    attempts have not `ended` only the answers are compared.
     """
     found = Reckoning(started=sum(account.started for account in accounts))
     wrong: Counter[str] = Counter()
@@ -61,7 +64,8 @@ async def reckon(owner: Connection, day: dt.date, accounts: Sequence[Account], s
     wrong["answers in quarantine"] = await owner.fetchval(
         "SELECT count(*) FROM quarantine WHERE exam_day = $1 AND attempt_id <= $2", day, most
     )
-    wrong += await _compare_ends(owner, day, accounts)
+    if ended:
+        wrong += await _compare_ends(owner, day, accounts)
     found.wrong = {kind: count for kind, count in wrong.items() if count}
     return found
 

@@ -77,12 +77,12 @@ class Candidate(FastHttpUser):
         pressed = time.perf_counter()
         suffix = "" if late else AT_T0
         self.call(protocol.PRESS_START, f"start{suffix}")
-        self.call(self.sitter.paper(), f"paper{suffix}")
-        if not late:
-            self.environment.events.request.fire(
-                request_type="", name=f"question 1{suffix}", response_time=(time.perf_counter() - pressed) * 1000,
-                response_length=0, exception=None, context={}, start_time=time.time(), url="", response=None,
-            )  # fmt: skip
+        if not self.sitter.sheet:
+            self.call(self.sitter.paper(), f"paper{suffix}")
+        self.environment.events.request.fire(
+            request_type="", name=f"question 1{suffix}", response_time=(time.perf_counter() - pressed) * 1000,
+            response_length=0, exception=None, context={}, start_time=time.time(), url="", response=None,
+        )  # fmt: skip
         left = self.sitter.deadline - self.now()
         self.submits = self.dice % QUARTER < options.submit_share * QUARTER
         window = min(60.0, left / 10)
@@ -98,7 +98,10 @@ class Candidate(FastHttpUser):
         return time.time() + self.sitter.offset
 
     def wait_for_opening(self) -> None:
-        """The waiting room: reads the sitting now and then, and goes with everybody else."""
+        """The waiting room: fetches the sealed paper, reads the sitting now and then, and goes with everybody else."""
+        if self.sitter.sealed and (left := self.sitter.opens_at - self.now()) > 2:
+            gevent.sleep((left - 2) * (self.dice >> 8 & 0xFFFF) / 0x10000)
+            self.call(self.sitter.sealed_paper())
         while True:
             opening = crowd.barrier(self.sitter.opens_at, self.sitter.offset)
             left = self.sitter.opens_at - self.now()

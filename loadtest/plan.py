@@ -12,8 +12,6 @@ SPARE_FILES: Final = 500
 """Of a process's open files, how many are not for connections."""
 UNEVEN: Final = 0.8
 """Connections are dealt to nginx's processes by chance: so full the average one may be."""
-WEB_TAKES: Final = 8192 + 4096
-"""Connections of nginx that a web worker takes at most: its back-pressure and its backlog."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -34,6 +32,8 @@ class Plan(msgspec.Struct, frozen=True):
     """One candidate in so many starts as soon as they have logged in; 0 for nobody."""
     thinks: tuple[float, float] = (20.0, 40.0)
     press_seconds: float = 1.0
+    seated: bool = False
+    """Everybody has a session and a running attempt beforehand: what is measured is the sitting alone."""
     look_after: float = 60.0
     """Seconds after which somebody who waits reads the sitting again, as the page does."""
 
@@ -80,10 +80,8 @@ class Processes(msgspec.Struct, frozen=True):
 def count_processes(driven: int, locusts: int, web: int, limit: int) -> Processes:
     """For so many driven candidates, Locust's users and web workers.
 
-    nginx holds a connection for each candidate and, at the start barrier, one to a web worker for as many as they take.
+    nginx holds a connection for each candidate. Those to the web workers are few: starts queue in nginx.
     """
-    connections = driven + locusts
-    both_sides = connections + min(connections, web * WEB_TAKES)
-    nginx = max(2, math.ceil(both_sides / (UNEVEN * max(1, limit - SPARE_FILES))))
+    nginx = max(2, math.ceil((driven + locusts) / (UNEVEN * max(1, limit - SPARE_FILES))))
     # A user of Locust's has two connections for moments: when it changes its device, and when it loses one.
     return Processes(limit, processes_for(driven, limit), processes_for(2 * locusts, limit), nginx, web)

@@ -12,13 +12,28 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from grading.items import Choice, Interaction, Match, Numeric, Response, TextEntry, canonical
+from grading.items import (
+    Choice,
+    Essay,
+    InlineChoice,
+    Interaction,
+    Match,
+    Numeric,
+    Ordering,
+    Response,
+    TextEntry,
+    canonical,
+    places,
+)
 
 LOGIN: Final = "login"
 SITTING: Final = "sitting"
 START: Final = "start"
 PAPER: Final = "paper"
+SEALED: Final = "sealed paper"
 SAVE: Final = "save"
 TAKEOVER: Final = "takeover"
 SUBMIT: Final = "submit"
@@ -153,6 +168,10 @@ def paper(form: str) -> Call:
     return Call(PAPER, "GET", f"/api/papers/{form}")
 
 
+def sealed_paper(name: str) -> Call:
+    return Call(SEALED, "GET", f"/papers/{name}")
+
+
 READ_SITTING: Final = Call(SITTING, "GET", "/api/sitting")
 PRESS_START: Final = Call(START, "POST", "/api/start", b"{}")
 TAKE_OVER: Final = Call(TAKEOVER, "POST", "/api/takeover", b"{}")
@@ -188,6 +207,7 @@ class Running(msgspec.Struct, frozen=True):
     form: str
     seed: int
     notices: int
+    key: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -236,6 +256,7 @@ class Sitting(msgspec.Struct, frozen=True):
     slot: Slot
     attempt: Attempt | None
     receipt: Receipt | None
+    sealed: str | None = None
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -320,6 +341,26 @@ def _read_paper(form: str, body: bytes) -> Sheet:
     return sheet_of(body)
 
 
+def read_sealed(reply: Reply) -> bytes:
+    """The bytes of a sealed paper, the same object for everybody who fetched the same."""
+    if reply.status != 200:
+        raise refused(SEALED, reply)
+    return _interned.setdefault(reply.body, reply.body)
+
+
+_interned: Final[dict[bytes, bytes]] = {}
+
+
+@functools.lru_cache(maxsize=64)  # a form has one key and one sealed paper
+def open_sealed(form: str, key: str, body: bytes) -> Sheet:
+    """The sheet of a sealed paper, opened with the key of the start; Unexpected if it is not the form's."""
+    try:
+        packed = AESGCM(bytes.fromhex(key)).decrypt(bytes(12), body, bytes.fromhex(form))
+    except (InvalidTag, ValueError):
+        raise Unexpected(START, "the key does not open the sealed paper") from None
+    return _read_paper(form, packed)
+
+
 def sheet_of(body: bytes) -> Sheet:
     """The sheet of a paper's bytes: a function of the paper alone, so that whoever checks can repeat it."""
     return tuple(
@@ -335,9 +376,16 @@ def _responses(interaction: Interaction) -> list[Response]:
             return [*([one] for one in ids), *(list(pair) for pair in itertools.pairwise(ids))]
         case Choice(options=options):
             return [option.id for option in options]
-        case TextEntry(max_length=limit):
+        case TextEntry(max_length=limit) | Essay(max_length=limit):
             return [text[:limit] for text in ("answer", "उत्तर", "another answer")]
         case Numeric():
             return ["3.14", "3.1415", "-2", "0"]
         case Match(prompts=prompts, choices=choices):
             return [{prompt.id: choice.id for prompt in prompts} for choice in choices]
+        case InlineChoice(gaps=gaps):
+            most = max(len(gap.options) for gap in gaps)
+            return [{gap.id: gap.options[turn % len(gap.options)].id for gap in gaps} for turn in range(most)]
+        case Ordering(options=options):
+            ids = [option.id for option in options]
+            turned = [[*ids[start:], *ids[:start]] for start in range(len(ids))]
+            return [dict(zip(places(len(ids)), order, strict=True)) for order in turned]

@@ -24,6 +24,8 @@ class Marks(NamedTuple):
     rounded: str
     """The total as it is shown: with the scheme's decimals."""
     rounded_maximum: str
+    unmarked: list[int]
+    """The items whose answer people have to mark."""
 
 
 class Row(NamedTuple):
@@ -71,7 +73,7 @@ def mark(
 ) -> Marks:
     """The marks of one attempt; `keys` in the order of the paper's items."""
     negative, places = Fraction(scheme.get("negative", "0")), int(scheme.get("round_to", 2))
-    earned, maximum = [], Fraction(0)
+    earned, unmarked, maximum = [], [], Fraction(0)
     for item, key in zip(paper["items"], keys, strict=True):
         worth = Fraction(item["marks"])
         maximum += worth
@@ -80,10 +82,14 @@ def mark(
         if response is None or response in ([], {}) or (isinstance(response, str) and not response.strip()):
             earned.append(Fraction(0))
             continue
+        if key["type"] == "manual":  # nobody has marked it yet, so nothing is right or wrong
+            earned.append(Fraction(0))
+            unmarked.append(item["no"])
+            continue
         share = _share(item["interaction"], key, response)
         earned.append(worth * (min(share, -negative) if share <= 0 else share))
     total = sum(earned, Fraction(0))
-    return Marks(total, maximum, earned, _shown(total, places), _shown(maximum, places))
+    return Marks(total, maximum, earned, _shown(total, places), _shown(maximum, places), unmarked)
 
 
 def _shown(value: Fraction, places: int) -> str:
@@ -105,6 +111,18 @@ def _share(interaction: Mapping[str, Any], key: Mapping[str, Any], response: Any
     if kind == "match":
         pairs = key["pairs"]
         return Fraction(len([prompt for prompt in pairs if response.get(prompt) == pairs[prompt]]), len(pairs))
+    if kind == "inline":
+        worth = {gap: Fraction(key.get("weights", {}).get(gap, 1)) for gap in key["right"]}
+        return sum((worth[gap] for gap in worth if response.get(gap) == key["right"][gap]), Fraction(0)) / sum(
+            worth.values()
+        )
+    if kind == "order":
+        wanted = key["order"]
+        stands = {option: int(place) for place, option in response.items()}
+        if key.get("rule", "all_or_nothing") == "all_or_nothing":
+            return Fraction(all(stands[option] == place for place, option in enumerate(wanted, start=1)))
+        together = [stands[wanted[at + 1]] - stands[wanted[at]] == 1 for at in range(len(wanted) - 1)]
+        return Fraction(together.count(True), len(together))
     if kind == "numeric":
         number = _number(response)
         for answer in key["answers"]:

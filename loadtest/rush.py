@@ -126,6 +126,8 @@ class Rush:
                 valkey = self._valkey_bytes() - empty
             if name == "submitting":
                 largest_web = max(usage_of(pid).rss for pid in self.watch.groups["web"])
+        # What a start had waited for us was added to its deadline.
+        self.due_at += asyncio.run(self._ask("SELECT coalesce(max(delay_s), 0)::float8 FROM attempt"))
         self._until(self.due_at - 0.5, "sealing")
         sealed, receipts, graded = asyncio.run(self._see_the_end())
         self.generators.wait(60)
@@ -210,6 +212,10 @@ class Rush:
         async with self.stage.owner() as owner:
             await owner.execute(statement)
 
+    async def _ask(self, question: str) -> float:
+        async with self.stage.owner() as owner:
+            return float(await owner.fetchval(question))
+
     async def _see_the_end(self) -> tuple[float, float, float]:
         """Seconds after they were due until all were sealed, had receipts, were graded; infinite for never."""
         questions = (
@@ -288,7 +294,12 @@ def write(options: argparse.Namespace, processes: Processes, seen: Seen, figures
     if options.report:
         options.report.write_text(page(title, facts, figures, charts(seen)), "utf-8")
     if options.json:
-        told = {"facts": facts, "figures": figures, "failures": [seen.driver.failures, seen.locust.failures]}
+        told = {
+            "facts": facts,
+            "figures": figures,
+            "failures": [seen.driver.failures, seen.locust.failures],
+            "run": seen.steady.run(processes.web),
+        }
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
 
 

@@ -13,6 +13,7 @@ import msgspec
 from exam import migrations, papers
 from exam.auth import hash_code
 from exam.db import Connection
+from exam.seed import FOLDER, BankSection
 from exam.settings import Settings
 from grading.items import Choice, Item, Numeric, Option, TextEntry
 from grading.keys import ChoiceKey, Key, NumericAnswer, NumericKey, TextAnswer, TextKey
@@ -52,23 +53,21 @@ def login_of(number: int) -> tuple[str, str]:
 
 
 def bank() -> list[tuple[Item, Key]]:
-    """Fifty bilingual questions of the usual length: choices, several choices, numbers and short texts."""
+    """Fifty bilingual questions: real words of real length, and kinds that depend on the number alone."""
+    found = [one.item for name in sorted((FOLDER / "bank").glob("*.json"))
+             for one in msgspec.json.decode(name.read_bytes(), type=BankSection).items]  # fmt: skip
+    prompts = [item.prompt for item in found if not item.media]
+    texts = [
+        option.text for item in found if isinstance(item.interaction, Choice) for option in item.interaction.options
+    ]
     pairs: list[tuple[Item, Key]] = []
-    english = "Which of these statements about question {} would you tell a colleague who teaches the class next year?"
-    marathi = "प्रश्न {} बद्दल पुढील वर्षी वर्गाला शिकवणाऱ्या सहकाऱ्याला यांपैकी कोणते विधान तुम्ही सांगाल?"
     for number in range(1, QUESTIONS + 1):
-        prompt = {"en": f"<p>{english.format(number)}</p>", "mr": f"<p>{marathi.format(number)}</p>"}
-        options = [
-            Option(
-                letter, {"en": f"The statement {letter} of number {number}", "mr": f"क्रमांक {number} चे विधान {letter}"}
-            )
-            for letter in "abcd"
-        ]
+        prompt = prompts[number % len(prompts)]
+        options = [Option(letter, texts[(number * 4 + place) % len(texts)]) for place, letter in enumerate("abcd")]
         code = f"q{number:02}"
         if number % 10 == 0:
-            pairs.append(
-                (Item(code, "main", prompt, TextEntry(60)), TextKey([TextAnswer("answer"), TextAnswer("उत्तर")]))
-            )
+            key: Key = TextKey([TextAnswer("answer"), TextAnswer("उत्तर")])
+            pairs.append((Item(code, "main", prompt, TextEntry(60)), key))
         elif number % 10 == 5:
             pairs.append((Item(code, "main", prompt, Numeric()), NumericKey([NumericAnswer("3.14", "3.15")])))
         elif number % 10 == 7:

@@ -67,7 +67,7 @@ class Sitter:
 
     __slots__ = (
         *("number", "thinks", "cookie", "form", "sheet", "offset", "opens_at", "deadline", "grace", "takeovers_left"),
-        *("epoch", "seq", "sent", "watermark", "started", "ended", "digest", "_earlier"),
+        *("epoch", "seq", "sent", "watermark", "started", "ended", "digest", "sealed", "_earlier", "_kept"),
     )
 
     def __init__(self, number: int, thinks: tuple[float, float] = (20.0, 40.0)) -> None:
@@ -80,7 +80,8 @@ class Sitter:
         self.form = ""
         self.sheet: Sheet = ()
         self.started = False
-        self.ended = self.digest = ""
+        self.ended = self.digest = self.sealed = ""
+        self._kept = b""
         self._earlier: list[tuple[int, int, int]] = []
 
     # What is sent ---------------------------------------------------------------------------------------------
@@ -109,6 +110,9 @@ class Sitter:
     def paper(self) -> Call:
         return protocol.paper(self.form)
 
+    def sealed_paper(self) -> Call:
+        return protocol.sealed_paper(self.sealed)
+
     def think(self) -> float:
         """Seconds until the next answer."""
         low, high = self.thinks
@@ -130,6 +134,8 @@ class Sitter:
             self._took_ack(protocol.read_answer(operation, reply))
         elif operation == protocol.PAPER:
             self.sheet = protocol.read_paper(self.form, reply)
+        elif operation == protocol.SEALED:
+            self._kept = protocol.read_sealed(reply)
         elif operation in (protocol.LOGIN, protocol.SITTING):
             self._took_sitting(operation, reply, protocol.read_answer(operation, reply))
         elif operation == protocol.SUBMIT:
@@ -150,6 +156,7 @@ class Sitter:
             if not cookie:
                 raise Unexpected(operation, "200 without a cookie")
             self.cookie = cookie
+        self.sealed = sitting.sealed or ""
         self.offset = sitting.now / 1000 - time.time()
         self.opens_at = sitting.slot.opens_at / 1000
         attempt = sitting.attempt
@@ -195,6 +202,8 @@ class Sitter:
             raise Unexpected(operation, "another epoch or watermark than those of a start")
         self.epoch, self.form, self.started = running.epoch, running.form, True
         self.deadline, self.grace = running.deadline / 1000, running.grace_ms / 1000
+        if self._kept and not self.sheet:
+            self.sheet = protocol.open_sealed(self.form, running.key, self._kept)
 
     def _took_receipt(self, submitted: protocol.Submitted) -> None:
         if submitted.kept:

@@ -22,9 +22,9 @@ from loadtest.seeding import Hall, fill
 class Stage:
     """`with Stage(…) as stage`: everything runs; whatever ends the block, everything is stopped and removed."""
 
-    def __init__(self, processes: Processes, candidates: int, answers: int) -> None:
-        """`answers`: how many of earlier attempts lie in the tables already."""
-        self.processes, self.candidates, self.answers = processes, candidates, answers
+    def __init__(self, processes: Processes, candidates: int, answers: int, *, seated: bool = False) -> None:
+        """`answers`: how many of earlier attempts lie in the tables already; `seated`: everybody's attempt runs."""
+        self.processes, self.candidates, self.answers, self.seated = processes, candidates, answers, seated
         self.staff_password = secrets.token_urlsafe(9)
         self.port = free_port()
         self.hall: Hall
@@ -95,8 +95,15 @@ class Stage:
         owner = await db.connect(self.settings.database_url)
         try:
             await migrations.migrate(owner)
+            seated = self.seated
             hall = await fill(
-                owner, self.settings, self.candidates, opens_in=3600, started=False, sessions=False, codes=True
+                owner,
+                self.settings,
+                self.candidates,
+                opens_in=-60 if seated else 3600,
+                started=seated,
+                sessions=seated,
+                codes=not seated,
             )
             await add_staff(owner, self.staff_password)
             if self.answers:
@@ -116,9 +123,9 @@ class Stage:
         finally:
             await connection.close()
 
-    def pids(self) -> dict[str, list[int]]:
-        """The processes of each part of the hall."""
-        return {part: [child.pid for child in children] for part, children in self.children.items()}
+    def pids(self, leave_out: str = "") -> dict[str, list[int]]:
+        """The processes of each part of the hall, but for one that is left out."""
+        return {part: [child.pid for child in found] for part, found in self.children.items() if part != leave_out}
 
     def dead(self) -> list[str]:
         """Names of what should run and does not."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from loadtest.costs import Run
 from loadtest.machine import usage_of
 
 SAVE_SECONDS = "exam_save_seconds"
@@ -37,6 +38,12 @@ class Span(msgspec.Struct, frozen=True):
     def saved(self) -> int:
         """Saves committed meanwhile."""
         return self.saves.get(float("inf"), 0)
+
+    def run(self, workers: int) -> Run:
+        """The span as a measured run, by which the planner's prediction can be checked: nothing but saves."""
+        names = {"web": "web", "PostgreSQL": "postgres", "Valkey": "valkey", "nginx": "nginx"}
+        spent = {tier: self.cpu[part] for part, tier in names.items() if self.cpu.get(part)}
+        return Run(seconds=self.seconds, workers=workers, operations={"save": float(self.saved)}, cpu_seconds=spent)
 
     def percentile(self, share: float) -> float:
         """Milliseconds from arrival to commit below which this share lies, interpolated in its bucket; 0 for none.

@@ -1,20 +1,23 @@
 -- name: start_attempts
 -- Starts prepared attempts whose slot is open; one conditional update for all that wait. Time runs from the arrival of the
--- request, or from the opening for those who began by code. Locked attempts are skipped and come again. Returns a line for
--- each that was started, and a line of nulls for each that could be looked at.
+-- request, or from the opening for those who began by code; what a start then waited for the service, if it was a second or
+-- more, is added to the deadline. Locked attempts are skipped and come again. Returns a line for each that was started, and a
+-- line of nulls for each that could be looked at.
 WITH req AS (
   SELECT * FROM unnest(:districts::smallint[], :attempts::bigint[], :writers::bytea[], :ages::real[], :by_codes::boolean[])
     AS r(district_id, attempt_id, writer, age, by_code)
 ), held AS MATERIALIZED (
   SELECT r.*, a.state, a.opens_at, a.closes_at,
-    CASE WHEN r.by_code THEN a.opens_at ELSE statement_timestamp() - r.age * interval '1 second' END AS start_at
+    CASE WHEN r.by_code THEN a.opens_at ELSE statement_timestamp() - r.age * interval '1 second' END AS start_at,
+    CASE WHEN r.by_code OR r.age < 1 THEN 0 ELSE r.age END AS delay_s
   FROM req r
   JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
   FOR NO KEY UPDATE OF a SKIP LOCKED
 ), done AS (
   UPDATE attempt a
-  SET state = 'started', epoch = 1, writer = h.writer, started_at = h.start_at,
-      deadline = coalesce(a.ends_at, h.start_at + a.duration_s * interval '1 second') + a.grant_s * interval '1 second'
+  SET state = 'started', epoch = 1, writer = h.writer, started_at = h.start_at, delay_s = h.delay_s,
+      deadline = coalesce(a.ends_at, h.start_at + a.duration_s * interval '1 second')
+        + (a.grant_s + h.delay_s) * interval '1 second'
   FROM held h
   WHERE a.district_id = h.district_id AND a.exam_day = :day AND a.attempt_id = h.attempt_id
     AND h.state = 'prepared' AND h.start_at BETWEEN h.opens_at AND h.closes_at

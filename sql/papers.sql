@@ -1,6 +1,6 @@
 -- name: find_paper
--- The paper of a form.
-SELECT paper FROM form WHERE form_hash = :form_hash
+-- The paper of a form, compressed.
+SELECT packed FROM form WHERE form_hash = :form_hash
 
 -- name: find_media
 -- A picture and its type.
@@ -21,7 +21,8 @@ ORDER BY i.section, i.code
 
 -- name: add_form
 -- A frozen form with its paper.
-INSERT INTO form (form_hash, exam_id, form_no, paper, items) VALUES (:form_hash, :exam_id, :form_no, :paper, :items)
+INSERT INTO form (form_hash, exam_id, form_no, paper, packed, items)
+VALUES (:form_hash, :exam_id, :form_no, :paper, :packed, :items)
 
 -- name: add_form_items
 -- Which version of which item stands where in a form.

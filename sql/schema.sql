@@ -127,6 +127,7 @@ CREATE TABLE public.attempt (
     duration_s integer NOT NULL,
     grace_s smallint NOT NULL,
     grant_s integer DEFAULT 0 NOT NULL,
+    delay_s real DEFAULT 0 NOT NULL,
     takeovers_left smallint NOT NULL,
     state text DEFAULT 'prepared'::text NOT NULL,
     epoch smallint DEFAULT 0 NOT NULL,
@@ -137,6 +138,7 @@ CREATE TABLE public.attempt (
     CONSTRAINT attempt_check CHECK (((state = 'prepared'::text) = (epoch = 0))),
     CONSTRAINT attempt_check1 CHECK (((state = 'prepared'::text) OR ((started_at IS NOT NULL) AND (deadline IS NOT NULL) AND (writer IS NOT NULL)))),
     CONSTRAINT attempt_check2 CHECK (((state = ANY (ARRAY['prepared'::text, 'started'::text])) = (ended_at IS NULL))),
+    CONSTRAINT attempt_delay_s_check CHECK (((delay_s >= (0)::double precision) AND (delay_s <= (30)::double precision))),
     CONSTRAINT attempt_duration_s_check CHECK ((duration_s > 0)),
     CONSTRAINT attempt_grace_s_check CHECK ((grace_s >= 0)),
     CONSTRAINT attempt_grant_s_check CHECK ((grant_s >= 0)),
@@ -159,6 +161,7 @@ CREATE TABLE public.attempt_default (
     duration_s integer CONSTRAINT attempt_duration_s_not_null NOT NULL,
     grace_s smallint CONSTRAINT attempt_grace_s_not_null NOT NULL,
     grant_s integer DEFAULT 0 CONSTRAINT attempt_grant_s_not_null NOT NULL,
+    delay_s real DEFAULT 0 CONSTRAINT attempt_delay_s_not_null NOT NULL,
     takeovers_left smallint CONSTRAINT attempt_takeovers_left_not_null NOT NULL,
     state text DEFAULT 'prepared'::text CONSTRAINT attempt_state_not_null NOT NULL,
     epoch smallint DEFAULT 0 CONSTRAINT attempt_epoch_not_null NOT NULL,
@@ -169,6 +172,7 @@ CREATE TABLE public.attempt_default (
     CONSTRAINT attempt_check CHECK (((state = 'prepared'::text) = (epoch = 0))),
     CONSTRAINT attempt_check1 CHECK (((state = 'prepared'::text) OR ((started_at IS NOT NULL) AND (deadline IS NOT NULL) AND (writer IS NOT NULL)))),
     CONSTRAINT attempt_check2 CHECK (((state = ANY (ARRAY['prepared'::text, 'started'::text])) = (ended_at IS NULL))),
+    CONSTRAINT attempt_delay_s_check CHECK (((delay_s >= (0)::double precision) AND (delay_s <= (30)::double precision))),
     CONSTRAINT attempt_duration_s_check CHECK ((duration_s > 0)),
     CONSTRAINT attempt_grace_s_check CHECK ((grace_s >= 0)),
     CONSTRAINT attempt_grant_s_check CHECK ((grant_s >= 0)),
@@ -292,13 +296,15 @@ CREATE TABLE public.exam (
     duration_s integer NOT NULL,
     grace_s smallint DEFAULT 20 NOT NULL,
     device_changes smallint DEFAULT 2 NOT NULL,
+    tools text[] DEFAULT '{}'::text[] NOT NULL,
     blueprint jsonb NOT NULL,
     scheme jsonb DEFAULT '{}'::jsonb NOT NULL,
     frozen_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT exam_device_changes_check CHECK (((device_changes >= 0) AND (device_changes <= 100))),
     CONSTRAINT exam_duration_s_check CHECK (((duration_s >= 60) AND (duration_s <= 36000))),
-    CONSTRAINT exam_grace_s_check CHECK (((grace_s >= 0) AND (grace_s <= 300)))
+    CONSTRAINT exam_grace_s_check CHECK (((grace_s >= 0) AND (grace_s <= 300))),
+    CONSTRAINT exam_tools_check CHECK ((tools <@ ARRAY['calculator'::text, 'notes'::text]))
 );
 ALTER TABLE public.exam ALTER COLUMN exam_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.exam_exam_id_seq
@@ -313,6 +319,7 @@ CREATE TABLE public.form (
     exam_id integer NOT NULL,
     form_no smallint NOT NULL,
     paper bytea NOT NULL,
+    packed bytea NOT NULL,
     items smallint NOT NULL,
     CONSTRAINT form_check CHECK ((sha256(paper) = form_hash)),
     CONSTRAINT form_form_hash_check CHECK ((length(form_hash) = 32)),
@@ -371,6 +378,36 @@ CREATE TABLE public.migration (
     name text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.submission (
+    district_id smallint NOT NULL,
+    exam_day date NOT NULL,
+    attempt_id bigint NOT NULL,
+    slot_id integer NOT NULL,
+    form_hash bytea NOT NULL,
+    ended_by text NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    salt bytea DEFAULT decode(replace((gen_random_uuid())::text, '-'::text, ''::text), 'hex'::text) NOT NULL,
+    digest bytea,
+    signature bytea,
+    key_id text,
+    answered smallint,
+    lease uuid,
+    leased_until timestamp with time zone,
+    tries smallint DEFAULT 0 NOT NULL,
+    failure text,
+    graded_at timestamp with time zone,
+    CONSTRAINT submission_check CHECK ((((digest IS NULL) = (signature IS NULL)) AND ((digest IS NULL) = (key_id IS NULL)) AND ((digest IS NULL) = (answered IS NULL)))),
+    CONSTRAINT submission_check1 CHECK (((graded_at IS NULL) OR (digest IS NOT NULL))),
+    CONSTRAINT submission_ended_by_check CHECK ((ended_by = ANY (ARRAY['candidate'::text, 'clock'::text, 'staff'::text]))),
+    CONSTRAINT submission_salt_check CHECK ((length(salt) = 16))
+)
+PARTITION BY LIST (district_id);
+CREATE VIEW public.public_receipt AS
+ SELECT digest,
+    answered,
+    ended_at
+   FROM public.submission
+  WHERE (digest IS NOT NULL);
 CREATE TABLE public.quarantine (
     district_id smallint NOT NULL,
     exam_day date NOT NULL,
@@ -514,30 +551,6 @@ ALTER TABLE public.staff ALTER COLUMN staff_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE public.submission (
-    district_id smallint NOT NULL,
-    exam_day date NOT NULL,
-    attempt_id bigint NOT NULL,
-    slot_id integer NOT NULL,
-    form_hash bytea NOT NULL,
-    ended_by text NOT NULL,
-    ended_at timestamp with time zone NOT NULL,
-    salt bytea DEFAULT decode(replace((gen_random_uuid())::text, '-'::text, ''::text), 'hex'::text) NOT NULL,
-    digest bytea,
-    signature bytea,
-    key_id text,
-    answered smallint,
-    lease uuid,
-    leased_until timestamp with time zone,
-    tries smallint DEFAULT 0 NOT NULL,
-    failure text,
-    graded_at timestamp with time zone,
-    CONSTRAINT submission_check CHECK ((((digest IS NULL) = (signature IS NULL)) AND ((digest IS NULL) = (key_id IS NULL)) AND ((digest IS NULL) = (answered IS NULL)))),
-    CONSTRAINT submission_check1 CHECK (((graded_at IS NULL) OR (digest IS NOT NULL))),
-    CONSTRAINT submission_ended_by_check CHECK ((ended_by = ANY (ARRAY['candidate'::text, 'clock'::text, 'staff'::text]))),
-    CONSTRAINT submission_salt_check CHECK ((length(salt) = 16))
-)
-PARTITION BY LIST (district_id);
 CREATE TABLE public.submission_default (
     district_id smallint CONSTRAINT submission_district_id_not_null NOT NULL,
     exam_day date CONSTRAINT submission_exam_day_not_null NOT NULL,
@@ -693,6 +706,8 @@ CREATE INDEX slot_district ON public.slot USING btree (district_id, opens_at);
 CREATE INDEX slot_exam ON public.slot USING btree (exam_id);
 CREATE INDEX submission_unreceipted ON ONLY public.submission USING btree (attempt_id) WHERE (digest IS NULL);
 CREATE INDEX submission_default_attempt_id_idx ON public.submission_default USING btree (attempt_id) WHERE (digest IS NULL);
+CREATE INDEX submission_digest ON ONLY public.submission USING btree (digest) WHERE (digest IS NOT NULL);
+CREATE INDEX submission_default_digest_idx ON public.submission_default USING btree (digest) WHERE (digest IS NOT NULL);
 CREATE INDEX submission_ungraded ON ONLY public.submission USING btree (ended_at) WHERE ((digest IS NOT NULL) AND (graded_at IS NULL));
 CREATE INDEX submission_default_ended_at_idx ON public.submission_default USING btree (ended_at) WHERE ((digest IS NOT NULL) AND (graded_at IS NULL));
 CREATE INDEX time_grant_slot ON public.time_grant USING btree (slot_id);
@@ -708,6 +723,7 @@ ALTER INDEX public.candidate_pkey ATTACH PARTITION public.candidate_default_pkey
 ALTER INDEX public.quarantine_pkey ATTACH PARTITION public.quarantine_default_pkey;
 ALTER INDEX public.result_pkey ATTACH PARTITION public.result_default_pkey;
 ALTER INDEX public.submission_unreceipted ATTACH PARTITION public.submission_default_attempt_id_idx;
+ALTER INDEX public.submission_digest ATTACH PARTITION public.submission_default_digest_idx;
 ALTER INDEX public.submission_ungraded ATTACH PARTITION public.submission_default_ended_at_idx;
 ALTER INDEX public.submission_pkey ATTACH PARTITION public.submission_default_pkey;
 ALTER TABLE ONLY public.announcement
@@ -860,6 +876,7 @@ GRANT SELECT ON TABLE public.attempt TO exam_web;
 GRANT SELECT,INSERT ON TABLE public.attempt TO exam_staff;
 GRANT SELECT ON TABLE public.attempt TO exam_grading;
 GRANT UPDATE(grant_s) ON TABLE public.attempt TO exam_staff;
+GRANT UPDATE(delay_s) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(takeovers_left) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(takeovers_left) ON TABLE public.attempt TO exam_staff;
 GRANT UPDATE(state) ON TABLE public.attempt TO exam_web;
@@ -928,6 +945,30 @@ GRANT SELECT ON TABLE public.migration TO exam_web;
 GRANT SELECT ON TABLE public.migration TO exam_staff;
 GRANT SELECT ON TABLE public.migration TO exam_author;
 GRANT SELECT ON TABLE public.migration TO exam_grading;
+GRANT SELECT,INSERT ON TABLE public.submission TO exam_web;
+GRANT SELECT,INSERT ON TABLE public.submission TO exam_grading;
+GRANT SELECT(district_id) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(exam_day) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(attempt_id) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(slot_id) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(ended_by) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(ended_at) ON TABLE public.submission TO exam_staff;
+GRANT SELECT(digest) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(digest) ON TABLE public.submission TO exam_grading;
+GRANT UPDATE(signature) ON TABLE public.submission TO exam_grading;
+GRANT SELECT(key_id) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(key_id) ON TABLE public.submission TO exam_grading;
+GRANT SELECT(answered) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(answered) ON TABLE public.submission TO exam_grading;
+GRANT UPDATE(lease) ON TABLE public.submission TO exam_grading;
+GRANT UPDATE(leased_until) ON TABLE public.submission TO exam_grading;
+GRANT SELECT(tries) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(tries) ON TABLE public.submission TO exam_grading;
+GRANT SELECT(failure) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(failure) ON TABLE public.submission TO exam_grading;
+GRANT SELECT(graded_at) ON TABLE public.submission TO exam_staff;
+GRANT UPDATE(graded_at) ON TABLE public.submission TO exam_grading;
+GRANT SELECT ON TABLE public.public_receipt TO exam_web;
 GRANT SELECT,INSERT ON TABLE public.quarantine TO exam_web;
 GRANT SELECT ON TABLE public.quarantine TO exam_staff;
 GRANT SELECT ON TABLE public.result TO exam_staff;
@@ -967,27 +1008,4 @@ GRANT SELECT(name) ON TABLE public.staff TO exam_staff;
 GRANT SELECT(role) ON TABLE public.staff TO exam_staff;
 GRANT SELECT(password_hash) ON TABLE public.staff TO exam_staff;
 GRANT SELECT(active) ON TABLE public.staff TO exam_staff;
-GRANT SELECT,INSERT ON TABLE public.submission TO exam_web;
-GRANT SELECT,INSERT ON TABLE public.submission TO exam_grading;
-GRANT SELECT(district_id) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(exam_day) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(attempt_id) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(slot_id) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(ended_by) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(ended_at) ON TABLE public.submission TO exam_staff;
-GRANT SELECT(digest) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(digest) ON TABLE public.submission TO exam_grading;
-GRANT UPDATE(signature) ON TABLE public.submission TO exam_grading;
-GRANT SELECT(key_id) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(key_id) ON TABLE public.submission TO exam_grading;
-GRANT SELECT(answered) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(answered) ON TABLE public.submission TO exam_grading;
-GRANT UPDATE(lease) ON TABLE public.submission TO exam_grading;
-GRANT UPDATE(leased_until) ON TABLE public.submission TO exam_grading;
-GRANT SELECT(tries) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(tries) ON TABLE public.submission TO exam_grading;
-GRANT SELECT(failure) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(failure) ON TABLE public.submission TO exam_grading;
-GRANT SELECT(graded_at) ON TABLE public.submission TO exam_staff;
-GRANT UPDATE(graded_at) ON TABLE public.submission TO exam_grading;
 GRANT SELECT,INSERT ON TABLE public.time_grant TO exam_staff;

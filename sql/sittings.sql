@@ -1,7 +1,7 @@
 -- name: list_booked
 -- What the waiting room shows: the candidates, their exams and slots.
-SELECT r.candidate_id, c.name, c.registration, c.language, d.name AS district, e.title, e.duration_s, s.opens_at, s.closes_at,
-  s.hall, b.extra_time_pct, c.extra_time_pct AS candidate_extra_time_pct, f.items AS questions
+SELECT r.candidate_id, c.name, c.registration, c.language, d.name AS district, e.title, e.duration_s, e.tools,
+  s.opens_at, s.closes_at, s.hall, b.extra_time_pct, c.extra_time_pct AS candidate_extra_time_pct, f.items AS questions
 FROM unnest(:districts::smallint[], :candidates::bigint[], :slots::int[], :forms::bytea[]) AS r(district_id, candidate_id, slot_id, form_hash)
 JOIN booking b ON b.district_id = r.district_id AND b.slot_id = r.slot_id AND b.candidate_id = r.candidate_id
 JOIN candidate c ON c.district_id = r.district_id AND c.candidate_id = r.candidate_id

@@ -132,23 +132,36 @@ JOIN deck ON deck.place = d.place % deck.forms
 UPDATE slot SET pinned_at = now() WHERE district_id = :district_id AND slot_id = :slot_id AND pinned_at IS NULL
 
 -- name: count_unfinished
--- What keeps the results of a slot back: who is working, what is not graded, and how much of that failed.
+-- What keeps the results of a slot back: who is working, what is not graded and how much of that failed, and whose newest
+-- result still waits for people to mark something.
 SELECT
   count(*) FILTER (WHERE a.state = 'started') AS started,
   count(*) FILTER (WHERE a.state NOT IN ('prepared', 'started') AND u.graded_at IS NULL) AS ungraded,
-  count(*) FILTER (WHERE a.state NOT IN ('prepared', 'started') AND u.graded_at IS NULL AND u.failure IS NOT NULL) AS failed
+  count(*) FILTER (WHERE a.state NOT IN ('prepared', 'started') AND u.graded_at IS NULL AND u.failure IS NOT NULL) AS failed,
+  count(*) FILTER (WHERE a.state = 'graded' AND r.waits) AS unmarked
 FROM attempt a
 LEFT JOIN LATERAL (
   SELECT s.graded_at, s.failure FROM submission s
   WHERE s.district_id = :district_id AND s.exam_day = :day AND s.attempt_id = a.attempt_id
   LIMIT 1  -- keeps the planner at one look-up per attempt, also before the table's first statistics
 ) u ON true
+LEFT JOIN LATERAL (
+  SELECT r.detail -> 'unmarked' IS NOT NULL AS waits FROM result r
+  WHERE r.district_id = :district_id AND r.exam_day = :day AND r.attempt_id = a.attempt_id
+  ORDER BY r.key_version DESC LIMIT 1
+) r ON true
 WHERE a.district_id = :district_id AND a.exam_day = :day AND a.slot_id = :slot_id
 
 -- name: release_graded
--- From now on every candidate of a slot whose attempt is graded sees the result.
-UPDATE attempt SET state = 'released'
-WHERE district_id = :district_id AND exam_day = :day AND slot_id = :slot_id AND state = 'graded'
+-- From now on every candidate of a slot whose attempt is graded sees the result. Not one that waits for people to mark
+-- something, should it have come since they were counted.
+UPDATE attempt a SET state = 'released'
+WHERE a.district_id = :district_id AND a.exam_day = :day AND a.slot_id = :slot_id AND a.state = 'graded'
+  AND NOT coalesce((
+    SELECT r.detail -> 'unmarked' IS NOT NULL FROM result r
+    WHERE r.district_id = :district_id AND r.exam_day = :day AND r.attempt_id = a.attempt_id
+    ORDER BY r.key_version DESC LIMIT 1
+  ), false)
 
 -- name: mark_released
 -- Remembers the first release of a slot.

@@ -71,3 +71,9 @@ SET digest = r.digest, signature = r.signature, key_id = :key_id, answered = r.a
 FROM unnest(:districts::smallint[], :attempts::bigint[], :digests::bytea[], :signatures::bytea[], :answered::smallint[])
   AS r(district_id, attempt_id, digest, signature, answered)
 WHERE s.district_id = r.district_id AND s.exam_day = :day AND s.attempt_id = r.attempt_id AND s.digest IS NULL
+
+-- name: find_public_receipt
+-- What anybody may be told of the receipt whose digest lies between two others, bounds included; no line where there is none.
+SELECT p.answered, p.ended_at FROM public_receipt p
+WHERE p.digest BETWEEN :lowest::bytea AND :highest::bytea
+LIMIT 1

@@ -32,7 +32,7 @@ def test_every_block_is_used_and_belongs_to_one_module(path):
         uses = [
             text
             for text in SOURCES.values()
-            if re.search(rf"\b_?{name}\.(many|one|one_or_none|run|each)\(|, {name}, ", text)
+            if re.search(rf"\b_?{name}\.(many|one|one_or_none|run|each|within)\(|, {name}, ", text)
         ]
         assert uses, f"{path.name}: nobody uses {name}"
 

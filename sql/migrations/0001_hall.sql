@@ -152,6 +152,7 @@ CREATE TABLE exam (
   duration_s int NOT NULL CHECK (duration_s BETWEEN 60 AND 36000),
   grace_s smallint NOT NULL DEFAULT 20 CHECK (grace_s BETWEEN 0 AND 300),
   device_changes smallint NOT NULL DEFAULT 2 CHECK (device_changes BETWEEN 0 AND 100),
+  tools text[] NOT NULL DEFAULT '{}' CHECK (tools <@ ARRAY['calculator', 'notes']),  -- what candidates may open on their screen
   blueprint jsonb NOT NULL,
   scheme jsonb NOT NULL DEFAULT '{}',
   frozen_at timestamptz,
@@ -163,6 +164,7 @@ CREATE TABLE form (
   exam_id int NOT NULL REFERENCES exam,
   form_no smallint NOT NULL CHECK (form_no > 0),
   paper bytea NOT NULL,
+  packed bytea NOT NULL,  -- the paper, compressed once for all: what is sealed has to be the same bytes everywhere
   items smallint NOT NULL CHECK (items > 0),
   UNIQUE (exam_id, form_no),
   CHECK (sha256(paper) = form_hash)
@@ -250,6 +252,7 @@ CREATE TABLE attempt (
   duration_s int NOT NULL CHECK (duration_s > 0),
   grace_s smallint NOT NULL CHECK (grace_s >= 0),
   grant_s int NOT NULL DEFAULT 0 CHECK (grant_s >= 0),
+  delay_s real NOT NULL DEFAULT 0 CHECK (delay_s BETWEEN 0 AND 30),  -- what the start waited for the service
   takeovers_left smallint NOT NULL CHECK (takeovers_left >= 0),
   state text NOT NULL DEFAULT 'prepared'
     CHECK (state IN ('prepared', 'started', 'submitted', 'sealed', 'graded', 'released')),
@@ -323,6 +326,11 @@ CREATE TABLE submission (
 ) PARTITION BY LIST (district_id);
 CREATE INDEX submission_unreceipted ON submission (attempt_id) WHERE digest IS NULL;
 CREATE INDEX submission_ungraded ON submission (ended_at) WHERE digest IS NOT NULL AND graded_at IS NULL;
+CREATE INDEX submission_digest ON submission (digest) WHERE digest IS NOT NULL;
+
+-- What anybody may be told of a receipt that they hold: that it is one, over how many answers, and from when.
+CREATE VIEW public_receipt AS
+  SELECT digest, answered, ended_at FROM submission WHERE digest IS NOT NULL;
 
 CREATE TABLE result (
   district_id smallint NOT NULL,
@@ -440,9 +448,9 @@ GRANT SELECT ON district, exam, slot, form, form_item, media, candidate, booking
 GRANT SELECT, INSERT ON session TO exam_web, exam_staff;
 GRANT UPDATE (revoked_at, expires_at, exam_day, attempt_id, slot_id, form_hash) ON session TO exam_web, exam_staff;
 GRANT SELECT ON attempt TO exam_web;
-GRANT UPDATE (state, epoch, writer, started_at, deadline, ended_at, takeovers_left) ON attempt TO exam_web;
+GRANT UPDATE (state, epoch, writer, started_at, delay_s, deadline, ended_at, takeovers_left) ON attempt TO exam_web;
 GRANT SELECT, INSERT ON answer, quarantine, submission TO exam_web;
-GRANT SELECT ON released_result TO exam_web;
+GRANT SELECT ON released_result, public_receipt TO exam_web;
 GRANT INSERT ON audit TO exam_web, exam_staff, exam_author, exam_grading;
 
 GRANT SELECT ON district, school, batch, candidate, bank, item, item_version, exam, slot, booking, attempt, quarantine,

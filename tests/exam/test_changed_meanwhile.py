@@ -30,7 +30,7 @@ async def changing(owner, table):
     await owner.execute(f"UPDATE {table} SET exam_day = exam_day")
     waiting: list[asyncio.Task[object]] = []
     yield lambda work: waiting.append(asyncio.create_task(work)) or waiting[0]
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.06)  # less than a save waits for a lock
     await change.commit()
     await asyncio.wait(waiting)
 
@@ -54,7 +54,7 @@ async def test_second_look_finds_what_is_held(client, cast, owner, hall, ended):
 
     async def look(seq, response):
         line = Line(seq, 1, response, False, 0)
-        again = Save(slot.district_id, slot.exam_day, attempt_id, 1, [line], time.time())
+        again = Save(slot.district_id, slot.exam_day, attempt_id, 1, [line], time.time(), time.time())
         async with hall.db.saves.connection() as connection:
             return (await hall.answers._look_again(connection, [again]))[attempt_id]
 

@@ -173,6 +173,31 @@ def test_both_workers_are_asked_and_the_front_speaks_for_the_client(front: Calla
     assert all(worker.seen for worker in one.workers)
 
 
+def test_starts_queue_before_the_workers_and_saves_pass_them(front: Callable[..., Front]) -> None:
+    one = front(starts_per_second=20)
+    began = time.time()
+    with ThreadPoolExecutor(60) as hands:
+        starts = [hands.submit(one.echo, "/api/start", "POST", b"{}") for _ in range(60)]
+        time.sleep(0.3)
+        before = time.time()
+        for _ in range(20):
+            one.echo("/api/answers", "PUT", b"{}")
+        saving = time.time() - before
+        arrived = [float(start.result()["headers"]["X-Request-Start"][2:]) for start in starts]
+    assert 2.5 < time.time() - began < 6, "twenty a second"
+    assert saving < 1.5, "a save waits for no start"
+    assert max(arrived) - began < 2, "a start has arrived when it was pressed, not when its turn came"
+
+
+def test_who_would_wait_longer_than_the_page_is_asked_to_come_again(front: Callable[..., Front]) -> None:
+    one = front(starts_per_second=1)
+    with ThreadPoolExecutor(30) as hands:
+        answers = [hands.submit(one.ask, "/api/login", "POST", b"{}") for _ in range(30)]
+        told = [answer.result() for answer in answers if answer.result()[0] == 503]
+    assert 10 <= len(told) <= 18
+    assert json.loads(told[0][2])["error"] == "unavailable" and told[0][1]["Retry-After"] in "2345"
+
+
 def test_one_dead_worker_costs_nobody_an_answer(front: Callable[..., Front]) -> None:
     one = front()
     one.workers.pop().server_close()

@@ -97,6 +97,8 @@ class Sitter:
     seq: int = 0
     receipt: dict[str, object] | None = None
     longest: float = 0.0
+    requests: list[tuple[float, float, int]] = field(default_factory=list)
+    """Each single request: when it was sent, how many seconds it took, and the status (0 for no answer)."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -106,8 +108,10 @@ class Sitter:
         """One request, repeated through every outage until it is answered."""
         began = asyncio.get_running_loop().time()
         while True:
+            sent = asyncio.get_running_loop().time()
             try:
                 answer = await self.http.request(method, path, json=body)
+                self.requests.append((sent, asyncio.get_running_loop().time() - sent, answer.status_code))
                 if answer.status_code not in (500, 502, 503, 504):
                     self.longest = max(self.longest, asyncio.get_running_loop().time() - began)
                     return answer
@@ -115,6 +119,7 @@ class Sitter:
                 if answer.status_code == 503:
                     assert int(answer.headers["retry-after"]) >= 1, "a 503 says when to come again"
             except httpx.HTTPError as failure:
+                self.requests.append((sent, asyncio.get_running_loop().time() - sent, 0))
                 self.troubles.append(type(failure).__name__)
             assert asyncio.get_running_loop().time() - began < 60, (path, self.troubles[-5:])
             await asyncio.sleep(self.random.uniform(0.05, 0.3))

@@ -55,7 +55,10 @@ SAMPLE: dict[str, Any] = {
 }
 BENCH = read_bench(json.dumps(SAMPLE).encode(), "sample.json")
 
-PLAIN = Assumptions(candidates=1_000_000, sigmas=0, flush_web_ms=0, flush_postgres_ms=0)
+NO_FLUSH = [word for tier in ("web", "postgres", "valkey", "nginx") for word in (f"--flush-{tier}-ms", "0")]
+PLAIN = Assumptions(
+    candidates=1_000_000, sigmas=0, flush_web_ms=0, flush_postgres_ms=0, flush_valkey_ms=0, flush_nginx_ms=0
+)
 """A million candidates, 600,000 of them in the biggest slot, without what makes sums crooked."""
 
 
@@ -155,7 +158,9 @@ def test_each_tier_pays_for_what_it_does() -> None:
 
 def test_emptier_rounds_cost_more_and_fuller_ones_not_less() -> None:
     """The bench: 2,000 a second and worker, 20 in a round of 10 ms. At 500 there are 5, at 10 every round has one."""
-    given = Assumptions(candidates=1, flush_ms=10, flush_web_ms=1.0, flush_postgres_ms=0.4)
+    given = Assumptions(
+        candidates=1, flush_ms=10, flush_web_ms=1.0, flush_postgres_ms=0.4, flush_valkey_ms=0, flush_nginx_ms=0
+    )
 
     def milliseconds(operation: str, tier: str, each_worker: float) -> float:
         return 1000 * cost(BENCH, operation, tier, given, each_worker)
@@ -367,7 +372,7 @@ def test_the_table_and_the_json(bench_file: Path, tmp_path: Path, capsys: pytest
     prices, out = tmp_path / "prices.json", tmp_path / "plan.json"
     prices.write_bytes(msgspec.json.encode(PRICES))
     words = ["--candidates", "1000000", "--slot-minutes", "120", "--bench", str(bench_file), "--prices", str(prices)]
-    words += ["--sigmas", "0", "--flush-web-ms", "0", "--flush-postgres-ms", "0", "--json", str(out)]
+    words += ["--sigmas", "0", *NO_FLUSH, "--json", str(out)]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "1,000,000 candidates, 600,000 of them at once for 120 minutes; 240 answer rows each." in told
@@ -383,7 +388,7 @@ def test_runs_are_checked(bench_file: Path, tmp_path: Path, capsys: pytest.Captu
     runs = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in runs:
         path.write_bytes(run_file())
-    assert main(["--bench", str(bench_file), "--flush-web-ms", "0", "--check", *map(str, runs)]) == 0
+    assert main(["--bench", str(bench_file), *NO_FLUSH, "--check", *map(str, runs)]) == 0
     told = capsys.readouterr().out
     assert told.count("+20 %") == 2 and "one.json" in told and "two.json" in told
 

@@ -45,6 +45,7 @@ def test_reference_and_service_agree_on_every_response():
         ours = mark(PAPER, KEYS, SCHEME, {no: Row(no, 1, 1, canonical(response)) for no, response in given.items()})
         assert [Fraction(item.awarded) for item in theirs.items] == ours.items, given
         assert (theirs.rounded, Fraction(theirs.maximum)) == (ours.rounded, ours.maximum)
+        assert theirs.unmarked == ours.unmarked
 
 
 def test_reference_and_service_agree_on_text_and_receipt():
@@ -106,9 +107,11 @@ def story():
     signature = SIGNING.sign(bytes.fromhex(sealed))
     marks = mark(PAPER, KEYS, SCHEME, counted)
     submission = Submission("candidate", START + 104, "00" * 16, sealed, signature, 2, START + 105, 1, "")
-    result = Result(1, marks.rounded, marks.rounded_maximum, [str(item) for item in marks.items], START + 105)
+    result = Result(
+        1, marks.rounded, marks.rounded_maximum, [str(item) for item in marks.items], marks.unmarked, START + 105
+    )
     held = Held(
-        7, 1, FORM, "graded", 2, DURATION, GRACE, 0, START, START + DURATION, rows, [submission], [result], 1, []
+        7, 1, FORM, "graded", 2, DURATION, GRACE, 0, 0.0, START, START + DURATION, rows, [submission], [result], 1, []
     )
     return events, witness, held
 
