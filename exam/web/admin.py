@@ -1,6 +1,6 @@
 """The district admin's door to exams: making them, freezing their forms; and the log of who did what."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get, post
@@ -27,6 +27,7 @@ DONE = {
 }
 
 Cells = Annotated[list[Annotated[str, Meta(max_length=120)]], Meta(max_length=200, description="Load the page again.")]
+Tool = Literal["calculator", "notes"]
 Line = Annotated[str, Meta(max_length=200, description="At most 200 characters.")]
 
 
@@ -44,6 +45,7 @@ class ExamForm(msgspec.Struct, frozen=True):
     grace_s: Annotated[int, Meta(ge=0, le=300, description="Type the seconds, a whole number from 0 to 300.")] = 20
     device_changes: Annotated[int, Meta(ge=0, le=100, description="Type a whole number from 0 to 100.")] = 2
     negative: Annotated[str, Meta(max_length=20, description='Type a number such as "0" or "1/4".')] = "0"
+    tools: Annotated[list[Tool], Meta(max_length=2, description="Choose among the tools of the list.")] = []
 
     def draft(self) -> ExamDraft:
         """The exam that the form describes; an empty count is none. Malformed for a row that makes no sense."""
@@ -62,6 +64,7 @@ class ExamForm(msgspec.Struct, frozen=True):
             grace_s=self.grace_s,
             device_changes=self.device_changes,
             negative=self.negative,
+            tools=tuple(self.tools),
         )
 
 

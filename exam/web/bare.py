@@ -42,6 +42,11 @@ class Request(msgspec.Struct):
     site: bytes = b""
     stamp: float = 0.0
     """Unix time at which the load balancer had the request complete."""
+    judged: float = 0.0
+    """The arrival by which it is judged, where a ticket proves an earlier one than `stamp`; else 0."""
+    ticket: str = ""
+    """What a client holds from an earlier, refused sending of this body."""
+    body: bytes = b""
     accel: bool = False
     """Whether a load balancer is in front that can send cached bytes by itself."""
 
@@ -72,6 +77,8 @@ def read_request(scope: Scope) -> Request:
             request.stamp = _stamp(value)
         elif name == b"x-accel":
             request.accel = True
+        elif name == b"arrival-ticket":
+            request.ticket = value.decode("latin-1")
     if not request.stamp:
         request.stamp = time.time()
     if request.method not in ("GET", "HEAD"):
@@ -90,7 +97,7 @@ def _stamp(value: bytes) -> float:
 
 
 async def read_json(request: Request, receive: Receive, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """The body, decoded strictly. WrongType, TooLarge, or Malformed with the place of the first mistake."""
+    """The body, decoded strictly; its bytes stay in the request. WrongType, TooLarge, or Malformed with the place."""
     if request.content_type.partition(b";")[0].strip() != JSON:
         raise WrongType
     message = await receive()
@@ -104,6 +111,7 @@ async def read_json(request: Request, receive: Receive, decoder: msgspec.json.De
         body += message.get("body", b"")  # type: ignore[operator]
     if len(body) > LARGEST_BODY:
         raise TooLarge
+    request.body = body
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as wrong:

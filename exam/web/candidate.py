@@ -1,6 +1,8 @@
 """The candidate's door: docs/candidate-protocol.md over HTTP. The save path begins at `save`."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,13 +14,15 @@ from exam.answers import Line, Save, Saved
 from exam.attempts import Running, sat, take_over_attempt
 from exam.auth import CandidateSession, read_token
 from exam.db import Row
-from exam.errors import Malformed, NothingHere, NotInPaper
+from exam.errors import Malformed, NothingHere, NotInPaper, Unavailable
 from exam.hall import Hall
-from exam.papers import picture
+from exam.journals import Owner, journal_of, owner_of, unseal
+from exam.papers import Loaded, picture
 from exam.receipts import Receipt
 from exam.sittings import Sitting, list_notices
+from exam.tickets import arrival, issue
 from exam.web.bare import JSON, PRIVATE, PUBLIC, Handler, Request, door, read_json, respond, respond_bytes
-from grading.items import Response, Text, canonical
+from grading.items import Response, canonical
 
 Seq = Annotated[int, Meta(ge=1, le=1_000_000)]
 Epoch = Annotated[int, Meta(ge=1, le=1000)]
@@ -50,6 +54,28 @@ class AnswersBody(Body, frozen=True):
     answers: Annotated[list[AnswerIn], Meta(min_length=1, max_length=100)]
 
 
+class SealedRow(Body, frozen=True):
+    seq: Seq
+    iv: Annotated[str, Meta(min_length=16, max_length=16)]
+    sealed: Annotated[str, Meta(max_length=125_000)]
+
+
+class HandoverBody(Body, frozen=True):
+    handover: Annotated[str, Meta(max_length=200)]
+    epoch: Epoch
+    rows: Annotated[list[SealedRow], Meta(min_length=1, max_length=100)]
+
+
+class JournalRow(msgspec.Struct, frozen=True):
+    """What a journal holds of a row; what is only the page's own business is not looked at."""
+
+    item: Annotated[int, Meta(ge=0, le=1000)]
+    response: Response
+    flag: bool = False
+    at: Annotated[int, Meta(ge=0, le=2**52)] = 0
+    void: bool = False
+
+
 class SubmitBody(Body, frozen=True):
     epoch: Epoch
     last_seq: Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -61,6 +87,8 @@ _start = msgspec.json.Decoder(StartBody)
 _empty = msgspec.json.Decoder(Body)
 _answers = msgspec.json.Decoder(AnswersBody)
 _submit = msgspec.json.Decoder(SubmitBody)
+_handover = msgspec.json.Decoder(HandoverBody)
+_journal_row = msgspec.json.Decoder(JournalRow)
 
 KEPT_MESSAGES = {
     "late": "The time was over when this arrived. It is kept for the district to look at, but does not count.",
@@ -90,8 +118,9 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
 
     async def save(request: Request, receive: Receive, send: Send) -> None:
         body: AnswersBody = await read_json(request, receive, _answers)
-        session = await session_of(request)
-        saved = await write(session, request.stamp, body.epoch, body.answers)
+        with ticketed(request):
+            session = await session_of(request)
+            saved = await write(owner(session), request, body.epoch, body.answers)
         await respond(
             send,
             {
@@ -103,10 +132,9 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             },
         )
 
-    async def write(session: CandidateSession, stamp: float, epoch: int, answers: list[AnswerIn]) -> Saved:
+    async def write(attempt: Owner, request: Request, epoch: int, answers: list[AnswerIn]) -> Saved:
         """Checks each answer against the paper, before any of them can trouble its neighbours; then commits them."""
-        attempt = sat(session)
-        paper = await hall.papers.get(session.form_hash)
+        paper = await hall.papers.get(attempt.form_hash)
         lines = []
         for place, answer in enumerate(answers):
             if answer.seq != answers[0].seq + place:
@@ -114,8 +142,54 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             if not paper.takes(answer.item, answer.response):
                 raise NotInPaper(seq=answer.seq)
             lines.append(Line(answer.seq, answer.item, canonical(answer.response), answer.flag, answer.at))
-        save = Save(attempt.district_id, attempt.exam_day, attempt.attempt_id, epoch, lines, stamp)
+        save = Save(
+            attempt.district_id,
+            attempt.exam_day,
+            attempt.attempt_id,
+            epoch,
+            lines,
+            request.judged or request.stamp,
+            request.stamp,
+        )
         return await hall.answers.save(save)
+
+    async def handover(request: Request, receive: Receive, send: Send) -> None:
+        """What an earlier candidate left on this device, or a rescue file: whose it is, it says itself."""
+        body: HandoverBody = await read_json(request, receive, _handover)
+        saved = await hand_over(body, request)
+        await respond(send, {"now": now(), "watermark": saved.watermark, **_kept(saved)})
+
+    async def hand_over(body: HandoverBody, request: Request) -> Saved:
+        whose = owner_of(hall.journal_key, body.handover)
+        if whose is None:
+            raise NothingHere
+        await hall.sessions.limit(b"h:" + whose.attempt_id.to_bytes(8))
+        paper = await hall.papers.get(whose.form_hash)
+        answers = []
+        for one in body.rows:
+            plain = unseal(hall.journal_key, whose, body.epoch, one.seq, one.iv, one.sealed)
+            try:
+                row = _journal_row.decode(plain or b"")
+            except msgspec.DecodeError:
+                raise Malformed("This was not sealed by the candidate's own page, or was damaged.") from None
+            # Nobody is there who could answer a refusal: what does not fit the paper only holds its place.
+            fits = not row.void and paper.takes(row.item, row.response)
+            answers.append(
+                AnswerIn(one.seq, row.item, row.response, row.flag, row.at) if fits else AnswerIn(one.seq, 0, None)
+            )
+        return await write(whose, request, body.epoch, answers)
+
+    @contextmanager
+    def ticketed(request: Request) -> Iterator[None]:
+        """Honours the ticket of an earlier sending; who is put off now gets one, so that overload costs no answer."""
+        token = read_token(request.token(cookie))
+        if request.ticket and (first := arrival(hall.ticket_key, token, request.body, request.ticket)) is not None:
+            request.judged = min(request.stamp, first)
+        try:
+            yield
+        except Unavailable as put_off:
+            put_off.extra["ticket"] = issue(hall.ticket_key, token, request.body, request.judged or request.stamp)
+            raise
 
     # Before and after ---------------------------------------------------------------------------------------
 
@@ -142,26 +216,36 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             async with hall.db.web.connection() as connection:
                 session = await hall.sessions.attach(connection, session)
         found = await hall.sittings.of(session)
-        titles = {} if found.result is None else (await hall.papers.get(session.form_hash)).titles
-        return _sitting_json(found, session, hall.notices.latest(session.slot_id), titles)
+        paper = None if session.form_hash is None else await hall.papers.get(session.form_hash)
+        told = _sitting_json(found, session, hall.notices.latest(session.slot_id), paper)
+        return told if told["attempt"] is None else told | journal_json(session)
 
     async def start(request: Request, receive: Receive, send: Send) -> None:
         hall.let("start")
         body: StartBody = await read_json(request, receive, _start)
         session = await session_of(request)
         running = await hall.starts.start(session, request.stamp, by_code=body.by == "code")
-        await respond(send, _running_json(running, hall.notices.latest(running.slot_id)))
+        await respond(send, await _running(session, running))
+
+    async def _running(session: CandidateSession, running: Running) -> dict[str, Any]:
+        paper = await hall.papers.get(running.form_hash)
+        return _running_json(running, hall.notices.latest(running.slot_id), paper.sealed.key) | journal_json(session)
+
+    def journal_json(session: CandidateSession) -> dict[str, Any]:
+        journal = journal_of(hall.journal_key, owner(session))
+        return {"journal": {"name": journal.name, "key": journal.key.hex(), "handover": journal.handover}}
 
     async def take_over(request: Request, receive: Receive, send: Send) -> None:
         await read_json(request, receive, _empty)
-        running = await take_over_attempt(hall.db, await session_of(request))
-        await respond(send, _running_json(running, hall.notices.latest(running.slot_id)))
+        session = await session_of(request)
+        await respond(send, await _running(session, await take_over_attempt(hall.db, session)))
 
     async def submit(request: Request, receive: Receive, send: Send) -> None:
         body: SubmitBody = await read_json(request, receive, _submit)
-        session = await session_of(request)
-        saved = await write(session, request.stamp, body.epoch, body.answers) if body.answers else None
-        submitted = await hall.submissions.submit(session, body.epoch, body.last_seq)
+        with ticketed(request):
+            session = await session_of(request)
+            saved = await write(owner(session), request, body.epoch, body.answers) if body.answers else None
+            submitted = await hall.submissions.submit(session, body.epoch, body.last_seq)
         if submitted.state == "submitted":
             hall.knock()
         answer: dict[str, Any] = {
@@ -183,6 +267,15 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             await respond_bytes(send, b"", JSON, (b"x-accel-redirect", f"/_papers/{asked}".encode()))
         else:
             await send_paper(send, asked, PRIVATE)
+
+    async def sealed_paper(request: Request, receive: Receive, send: Send) -> None:
+        # For anybody who knows the name, so that nginx can keep it: without the key it is noise.
+        name = request.path.strip("/")
+        form = name.partition(".")[0]
+        loaded = await hall.papers.get(bytes.fromhex(form) if _is_hash(form) else None)
+        if name != loaded.sealed.name:
+            raise NothingHere
+        await respond_bytes(send, loaded.sealed.body, b"application/octet-stream", kept=PUBLIC)
 
     async def paper_for_nginx(request: Request, receive: Receive, send: Send) -> None:
         # From outside nginx answers 404 for this address; whoever comes here has been let in by `paper`.
@@ -225,9 +318,18 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         at("/api/submit", POST=submit),
         at("/api/papers", mount=True, GET=paper),
         at("/internal/papers", "internal", mount=True, GET=paper_for_nginx),
+        at("/api/handover", "anyone", POST=handover),
+        at("/papers", "anyone", mount=True, GET=sealed_paper),
         at("/api/notices", GET=notices),
         at("/media", "anyone", mount=True, GET=media),
     ]
+
+
+def owner(session: CandidateSession) -> Owner:
+    """The attempt that a session may write. NothingHere where none has been prepared yet."""
+    attempt = sat(session)
+    assert session.form_hash is not None
+    return Owner(attempt.district_id, attempt.exam_day, attempt.attempt_id, session.form_hash)
 
 
 def _with_cookie(header: str) -> tuple[tuple[bytes, bytes], ...]:
@@ -261,7 +363,7 @@ def _kept(saved: Saved) -> dict[str, Any]:
     return {"kept": kept, "message": KEPT_MESSAGES[saved.kept[-1][1]]}
 
 
-def _running_json(running: Running, notices: int) -> dict[str, Any]:
+def _running_json(running: Running, notices: int, key: bytes) -> dict[str, Any]:
     return {
         "now": now(),
         "epoch": running.epoch,
@@ -270,6 +372,7 @@ def _running_json(running: Running, notices: int) -> dict[str, Any]:
         "deadline": milliseconds(running.deadline),
         "grace_ms": running.grace_s * 1000,
         "form": running.form_hash.hex(),
+        "key": key.hex(),
         "seed": running.seed,
         "notices": notices,
     }
@@ -292,8 +395,9 @@ def _receipt_json(receipt: Receipt | None) -> dict[str, Any] | None:
     }
 
 
-def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, titles: dict[str, Text]) -> dict[str, Any]:
+def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, paper: Loaded | None) -> dict[str, Any]:
     booked, attempt, result = sitting.booked, sitting.attempt, sitting.result
+    sealed, titles = (None, {}) if paper is None else (paper.sealed, paper.titles)
     return {
         "now": now(),
         "state": "prepared" if attempt is None else attempt["state"],
@@ -306,6 +410,7 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, tit
             // 6000,
             "navigation": "free",
             "questions": booked["questions"] or 0,
+            "tools": booked["tools"],
         },
         "slot": {
             "opens_at": milliseconds(booked["opens_at"]),
@@ -313,9 +418,10 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, tit
             "hall": booked["hall"],
         },
         "notices": notices,
+        "sealed": None if sealed is None else sealed.name,
         "attempt": None
-        if attempt is None or attempt["state"] == "prepared"
-        else _attempt_json(attempt, sitting, session),
+        if attempt is None or sealed is None or attempt["state"] == "prepared"
+        else _attempt_json(attempt, sitting, session, sealed.key),
         "receipt": _receipt_json(sitting.receipt),
         "result": None
         if result is None
@@ -327,7 +433,7 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, tit
     }
 
 
-def _attempt_json(attempt: Row, sitting: Sitting, session: CandidateSession) -> dict[str, Any]:
+def _attempt_json(attempt: Row, sitting: Sitting, session: CandidateSession, key: bytes) -> dict[str, Any]:
     writes = attempt["writer"] == session.token_hash
     return {
         "writer": writes,
@@ -337,6 +443,7 @@ def _attempt_json(attempt: Row, sitting: Sitting, session: CandidateSession) -> 
         "deadline": milliseconds(attempt["deadline"]),
         "grace_ms": attempt["grace_s"] * 1000,
         "form": attempt["form_hash"].hex(),
+        "key": key.hex(),
         "seed": attempt["seed"],
         "takeovers_left": attempt["takeovers_left"],
         "answers": [

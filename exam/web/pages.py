@@ -20,7 +20,7 @@ from markupsafe import Markup
 from exam.hall import Hall
 from exam.web.forms import TOKEN, Form
 from exam.web.guards import StaffRequest, form_token, staff_of
-from grading.items import Choice, Interaction, Match, Numeric, TextEntry
+from grading.items import Choice, Essay, InlineChoice, Interaction, Match, Numeric, Ordering, TextEntry
 
 STATIC_FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "static"
 
@@ -60,6 +60,15 @@ def static(path: str) -> str:
     return f"/static/{static_version()}/{quote(path)}"
 
 
+@cache
+def candidate_files() -> list[str]:
+    """The addresses of everything that the candidate's screen may need."""
+    files = sorted(
+        path.relative_to(STATIC_FOLDER) for path in (STATIC_FOLDER / "candidate").rglob("*") if path.is_file()
+    )
+    return [static(str(path)) for path in (Path("candidate.css"), Path("icons.svg"), *files)]
+
+
 # What templates say with ------------------------------------------------------------------------------------------
 
 
@@ -93,6 +102,12 @@ def _kind(interaction: Interaction) -> str:
             return "number"
         case Match():
             return "matching"
+        case InlineChoice():
+            return "gaps in a text"
+        case Ordering():
+            return "putting in order"
+        case Essay():
+            return "essay, marked by people"
 
 
 def _number(number: int) -> str:
@@ -183,11 +198,11 @@ def preferred(accept_language: str, offered: tuple[str, ...]) -> str:
     return next((tag for _, _, tag in sorted(wanted) if tag in offered), offered[0])
 
 
-LANGUAGES: Final = ("en", "mr")
+LANGUAGES: Final = ("en", "mr", "hi")
 
 
 def routes(hall: Hall) -> list[HTTPRouteHandler]:
-    """The candidate's two pages: shells for anyone, without a word about anybody. What is personal comes by /api."""
+    """The candidate's two pages, for anyone and without a word about anybody, and what keeps them without a line."""
     pages = Pages(hall)
 
     def shell(path: str, name: str) -> HTTPRouteHandler:
@@ -197,4 +212,11 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
 
         return show
 
-    return [shell("/", "candidate/login"), shell("/sitting", "candidate/sitting")]
+    @get("/sw.js", opt={"audience": "anyone"})
+    async def service_worker() -> Response[bytes]:
+        # At the root, because a worker governs the pages below its own address only; named by its content's version.
+        shown = pages.render("candidate/sw", version=static_version(), files=candidate_files())
+        headers = {**HEADERS, "cache-control": "no-cache"}
+        return Response(shown.content, headers=headers, media_type="text/javascript")
+
+    return [shell("/", "candidate/login"), shell("/sitting", "candidate/sitting"), service_worker]

@@ -3,9 +3,10 @@
 import { drawEnd, drawReview, drawSubmitting, drawWords } from "./ending.js";
 import { saveLine } from "./frame.js";
 import { openJournal } from "./journal.js";
-import { fetchPaper } from "./line.js";
+import { fetchPaper } from "./paper.js";
 import { Sheet } from "./sheet.js";
 import { Sync } from "./sync.js";
+import { closeTools, offerTools } from "./tools.js";
 import { clockTime, say, span } from "./words.js";
 
 const THRESHOLDS = [30, 10, 5, 1]; // minutes at which a screen reader is told the time
@@ -19,6 +20,7 @@ export class Attempt {
   #lookAt = Infinity; // when to look whether the server has sealed
   #asked = false;
   #ending = false;
+  #proved = Promise.resolve(null); // whether this device finds the receipt right; null where it cannot tell
 
   /** `page` is what exam.js shares: {sitting, clock, frame, notices, send, ask, read, show, failed, changeDevice, …}. */
   constructor(page) {
@@ -32,8 +34,10 @@ export class Attempt {
 
   async #open(ended) {
     const { page } = this;
-    this.#journal = await openJournal(page.key, () => this.showSaved());
-    const { rows, marks, notes } = await this.#journal.load();
+    const { kept } = page;
+    page.kept = null; // it holds for the first time only
+    this.#journal = kept?.journal ?? await openJournal(page.sitting.journal, () => this.showSaved());
+    const { rows, marks, notes, damaged } = kept?.found ?? await this.#journal.load();
     this.engine = new Sync({
       send: page.send,
       journal: this.#journal,
@@ -47,6 +51,7 @@ export class Attempt {
     });
     this.engine.open(page.sitting.attempt, rows, marks, page.clock.now(), ended);
     if (!navigator.onLine) this.engine.offline(true);
+    if (damaged) page.frame.ask("damaged", say("damaged.title"), [say("damaged.text", { n: damaged })], [["close", say("close")]]);
     return notes;
   }
 
@@ -58,7 +63,8 @@ export class Attempt {
     page.show(() => drawWords(frame, "fetching", say("paper.fetching"), ""));
     let paper;
     try {
-      paper = await fetchPaper(sitting.attempt.form, (trouble) => {
+      const { form, key } = sitting.attempt;
+      paper = notes.paper ?? await page.sealed.open(form, key) ?? await fetchPaper(form, (trouble) => {
         if (trouble === "down") frame.save({ kind: "waiting", text: say("paper.down"), loud: true });
       });
     } catch {
@@ -77,9 +83,19 @@ export class Attempt {
       moved: (where) => this.#journal.note("where", where),
       review: () => this.#review(),
     });
+    offerTools(sitting.exam.tools, page.key);
     this.#showSheet();
+    if (!notes.paper) this.#journal.note("paper", paper);
+    this.#keep();
     if (this.engine.halted) this.#halted({ why: this.engine.halted });
     setTimeout(() => import("./login.js").catch(() => null), 5000); // at hand if the session ends in mid-exam
+  }
+
+  /** What a page without a line goes on from. */
+  #keep() {
+    const { clock, sitting } = this.page;
+    const { journal, ...rest } = sitting;
+    this.#journal.note("sitting", { ...rest, ahead: clock.now() - clock.wall() });
   }
 
   #showSheet() {
@@ -150,6 +166,7 @@ export class Attempt {
     if (!Number.isInteger(deadline) || deadline === sitting.attempt?.deadline) return;
     notices.say(deadline > sitting.attempt.deadline ? "time.more" : "time.changed", deadline);
     sitting.attempt.deadline = deadline;
+    this.#keep();
     this.#before = Infinity;
     this.#asked = false;
     if (this.running) this.tick(this.page.clock.now());
@@ -241,18 +258,21 @@ export class Attempt {
     await page.read().finally(() => { this.#ending = false; });
     if (page.sitting.state === "started") return;
     this.#sheet = null;
+    closeTools(page.sitting.receipt !== null);
     page.frame.dismiss();
     if (!this.engine) await this.#open(true);
     page.frame.views = false;
     page.frame.paperLanguages = [];
     page.show(() => {
-      drawEnd({
+      this.#proved = drawEnd({
         sitting: page.sitting,
+        items: this.engine.items,
         frame: page.frame,
         logout: page.logout,
         look: async () => {
           await page.read();
           page.draw();
+          await this.#proved; // #settle speaks first
           if (!page.sitting.result) document.getElementById("delivered").textContent = say("end.notyet");
         },
       });
@@ -261,11 +281,12 @@ export class Attempt {
     if (!page.sitting.receipt) setTimeout(() => this.end().catch(page.failed), 2000 + Math.random() * 3000);
   }
 
-  /** After the end: when everything has arrived, nothing of it stays on the device. */
-  #settle() {
+  /** After the end: when everything has arrived and the receipt is right, nothing of it stays on the device. */
+  async #settle() {
     this.showSaved();
     const place = document.getElementById("delivered");
     if (!place || !this.page.sitting.receipt) return;
+    if (await this.#proved === false) return; // what this device knows is evidence now
     const words = say(this.engine.unsent ? "end.stay" : "end.delivered");
     if (place.textContent !== words) place.textContent = words;
     if (!this.engine.unsent) this.#journal.erase();

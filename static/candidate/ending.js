@@ -2,7 +2,8 @@
 
 import { button, h } from "./element.js";
 import { plain } from "./markup.js";
-import { clockTime, dayAndTime, digits, say, spoken, textOf } from "./words.js";
+import { receiptBox, receiptProof } from "./receipt.js";
+import { dayAndTime, digits, say, spoken, textOf } from "./words.js";
 
 /** The review page over a sheet; `back(no)` returns to a question, `submit()` is called once it is sure. */
 export function drawReview({ sheet, frame, back, submit }) {
@@ -42,7 +43,12 @@ export function drawSubmitting(frame) {
 }
 
 function resultTable({ total, maximum, sections }) {
-  const short = (text) => digits(String(text).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, ""));
+  const places = String(total).split(".")[1]?.length ?? 0;
+  const short = (text) => {
+    const [over, under] = String(text).split("/"); // sections are exact: a third is 1/3, and is shown as the total is rounded
+    const decimal = under ? (over / under).toFixed(places) : over;
+    return digits(decimal.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "").replace("-", "−"));
+  };
   const number = (text) => h("td", { class: "number" }, short(text));
   const line = (name, lang, a, b) => h("tr", {}, h("th", { scope: "row", lang }, name), number(a), number(b));
   return [
@@ -58,34 +64,28 @@ function resultTable({ total, maximum, sections }) {
   ];
 }
 
-/** The receipt, and the result once it is released; `look()` asks for it, `logout()` leaves. */
-export function drawEnd({ sitting, frame, look, logout }) {
+/**
+ * The receipt, and the result once it is released. `items` are what this device itself knows of the answers; `look()` asks
+ * for the result, `logout()` leaves. Promises whether the device finds the receipt right; null where it cannot tell.
+ */
+export function drawEnd({ sitting, items, frame, look, logout }) {
   const { candidate, exam, receipt, result, state } = sitting;
   const [lang, title] = textOf(exam.title, spoken());
   const heading = result ? say("result.title") : say(state === "submitted" || receipt?.ended_by === "candidate" ? "end.submitted" : "end.sealed");
-  const proof = receipt && h("details", { class: "proof" }, h("summary", {}, say("end.proof")), h("dl", { class: "facts codes" },
-    [["digest", receipt.digest], ["paper", receipt.form], ["salt", receipt.salt], ["signature", receipt.signature], ["key", receipt.key_id]]
-      .flatMap(([word, value]) => [h("dt", {}, say(`end.${word}`)), h("dd", {}, value)])));
-  const how = receipt && { candidate: "end.candidate", clock: "end.clock" }[receipt.ended_by];
+  const { box, same } = receipt ? receiptBox(sitting, items) : { same: Promise.resolve(null) };
   frame.show(heading, h("div", { class: "slip wide receipt", "data-test": result ? "result" : "receipt" },
     h("h1", {}, heading),
     h("p", { class: "who" }, candidate.name, h("br"), candidate.registration, h("br"), h("span", { lang }, plain(title)), ", ", dayAndTime(sitting.slot.opens_at)),
     result && resultTable(result),
-    receipt
-      ? h("div", { class: "code-box" },
-        h("p", { class: "label" }, say("end.code")),
-        h("p", { class: "code", "data-test": "receipt-code" }, receipt.code),
-        h("p", { "data-test": "receipt-count" }, say("end.answered", { answered: receipt.answered, n: exam.questions })),
-        h("p", {}, say(how ?? "end.staff", { time: clockTime(receipt.ended_at) })),
-        h("p", {}, say("end.write")))
-      : h("p", { role: "status", "data-test": "receipt-making" }, say("end.making")),
+    box ?? h("p", { role: "status", "data-test": "receipt-making" }, say("end.making")),
     !result && receipt && h("p", {}, say("end.result")),
     h("p", { id: "delivered", role: "status", "data-test": "delivered" }),
     h("div", { class: "buttons" },
       receipt && button("print", "primary", say("end.print"), () => print()),
       !result && receipt && button("look", "quiet", say("end.look"), look),
       button("logout", "quiet", say("logout"), logout)),
-    proof));
+    receipt && receiptProof(receipt)));
+  return same;
 }
 
 /** A page that only says something; `buttons` is [[name, words, act]]. */

@@ -6,8 +6,10 @@ import { Clock } from "./clock.js";
 import { button } from "./element.js";
 import { drawWords } from "./ending.js";
 import { Frame } from "./frame.js";
+import { forgetKeys, openKept } from "./journal.js";
 import { insist, Refusal, send } from "./line.js";
 import { Notices } from "./notices.js";
+import { SealedPaper } from "./paper.js";
 import { WaitingRoom } from "./waiting.js";
 import { clockTime, remember, say, speak } from "./words.js";
 
@@ -23,6 +25,8 @@ const page = {
   clock: new Clock(),
   frame: new Frame(() => page.draw()),
   notices: null,
+  sealed: new SealedPaper(),
+  kept: null, // {journal, found} of a page that began without a line
   draw: () => {},
 
   /** What names the attempt on this device. */
@@ -65,6 +69,26 @@ const page = {
     page.readAt = page.clock.monotonic();
     page.notices ??= new Notices(page.send, page.key);
     page.notices.saw(sitting.notices);
+    if (sitting.state === "prepared") page.sealed.plan(sitting.sealed, sitting.slot.opens_at - page.clock.now());
+  },
+
+  /** Without a line: go on from what this device has kept of the exam that is being sat here. Whether it could. */
+  async resume() {
+    const reply = await page.send("GET", "/api/sitting").catch(() => null);
+    if (reply?.status === 200 && reply.body?.state) page.took(reply.body);
+    if (reply) return page.sitting !== null;
+    const journal = await openKept(() => attempt?.showSaved());
+    const found = await journal?.load();
+    const { paper, sitting } = found?.notes ?? {};
+    if (!paper || sitting?.state !== "started") return false;
+    const { epoch, answers } = sitting.attempt;
+    const mark = found.marks[epoch] ?? 0;
+    const latest = new Map(answers.map((answer) => [answer.item, answer]));
+    for (const row of found.rows) if (row.epoch === epoch && row.seq <= mark && !row.void) latest.set(row.item, row);
+    page.clock.learn(page.clock.wall() + sitting.ahead);
+    page.kept = { journal, found };
+    page.took({ ...sitting, attempt: { ...sitting.attempt, watermark: mark, answers: [...latest.values()] } });
+    return true;
   },
 
   leave() { location.replace("/"); },
@@ -97,6 +121,7 @@ function leaveButton() {
 
 async function logout() {
   await insist(page.send, "POST", "/api/logout", {}, trouble).catch(() => null);
+  await forgetKeys().catch(() => null);
   remember("inside", "");
   page.leave();
 }
@@ -151,7 +176,10 @@ async function start() {
   try {
     const begun = await page.ask("POST", "/api/start", {});
     if (begun.watermark > 0 || begun.epoch > 1) await page.read();
-    else Object.assign(page.sitting, { state: "started", attempt: { ...begun, writer: true, answers: [], kept: 0, takeovers_left: null } });
+    else {
+      const { journal, ...fresh } = begun;
+      Object.assign(page.sitting, { state: "started", journal, attempt: { ...fresh, writer: true, answers: [], kept: 0, takeovers_left: null } });
+    }
     await route();
   } catch (refusal) {
     if (refusal.error === "too_early") {
@@ -229,11 +257,14 @@ try {
   page.frame.words();
   trouble(null);
   page.clock.everySecond(tick);
-  await page.read();
+  if (!await page.resume()) await page.read();
   remember("inside", "yes");
   await speak(page.sitting.candidate.language);
   if (await alone()) await page.read();
   await route();
+  navigator.serviceWorker?.register("/sw.js").catch(() => null);
+  const others = () => import("./handover.js").then(({ handOver }) => handOver(page.sitting.journal?.name)).catch(() => null);
+  setTimeout(others, 5000 + Math.random() * 15_000); // what they left here is in nobody's way, and nobody waits for it
 } catch (error) {
   page.failed(error);
 }

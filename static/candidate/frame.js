@@ -1,7 +1,8 @@
 // What stands around every screen: the time, the save line, the settings, announcements to screen readers, and dialogs.
 
 import { button, choice, h } from "./element.js";
-import { clockTime, interfaces, languages, recall, remember, say, speak, spoken } from "./words.js";
+import { choose, look, lookOf, looks } from "./looks.js";
+import { clockTime, digits, interfaces, languages, recall, remember, say, speak, spoken } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const SIGNS = { safe: "✓", waiting: "↑", stop: "!", none: "" };
@@ -33,7 +34,7 @@ export function saveLine(s) {
     const unfit = s.refused.length && say("save.unfit", { n: s.refused.length, list: numbers(s.refused) });
     return quiet("waiting", s.safe && say("save.some", { n: s.safe, time }), kept, unfit, stay);
   }
-  if (s.safe) return quiet("safe", say("save.safe", { n: s.safe, time }) + (stay && "."), stay);
+  if (s.safe) return quiet("safe", say(stay ? "save.some" : "save.safe", { n: s.safe, time }), stay);
   if (!durable) return quiet("waiting", stay);
   return s.known ? quiet("safe", say("save.clear", { time })) : quiet("none", say("save.none"));
 }
@@ -50,9 +51,10 @@ export class Frame {
   /** `redraw` is called when the person changes a setting that the screen has to follow. */
   constructor(redraw) {
     this.redraw = redraw;
-    this.paperLanguages = [];
+    this.paperLanguages = []; // of the paper on the page
+    this.paperFirst = null; // the candidate's own
     this.views = false;
-    this.colours(recall("colours") ?? "auto");
+    look();
     document.addEventListener("click", (event) => {
       const settings = byId("settings");
       if (settings.open && !settings.contains(event.target)) settings.open = false;
@@ -66,9 +68,28 @@ export class Frame {
   }
 
   /** The language of the questions: chosen by the person, else the candidate's own. */
-  paperLanguage(fallback) {
-    const wanted = recall("paper") ?? fallback;
-    return this.paperLanguages.includes(wanted) || !this.paperLanguages.length ? wanted : this.paperLanguages[0];
+  paperLanguage() {
+    const wanted = recall("paper") ?? this.paperFirst;
+    return this.paperLanguages.includes(wanted) ? wanted : this.paperLanguages[0];
+  }
+
+  /** The language that stands beside it, or "". */
+  secondLanguage() {
+    const second = recall("second");
+    return second !== this.paperLanguage() && this.paperLanguages.includes(second) ? second : "";
+  }
+
+  /** Show the questions in `code`; if it stood beside them until now, the two change places. */
+  choosePaper(code) {
+    if (code === this.secondLanguage()) remember("second", this.paperLanguage());
+    remember("paper", code);
+  }
+
+  /** Show a second language beside the first, or none any more. */
+  toggleSecond() {
+    const at = this.paperLanguages.indexOf(this.paperLanguage());
+    const next = this.paperLanguages[(at + 1) % this.paperLanguages.length];
+    remember("second", this.secondLanguage() ? "" : next);
   }
 
   /** "one" question at a time or "all" of them. */
@@ -97,11 +118,6 @@ export class Frame {
     setTimeout(() => { byId("live").textContent = text; }, 50);
   }
 
-  colours(which) {
-    remember("colours", which);
-    document.documentElement.dataset.colours = which;
-  }
-
   /** Write the words of the frame again, in the language that is spoken now. */
   words(extra = []) {
     const settings = byId("settings");
@@ -114,20 +130,34 @@ export class Frame {
       remember(name, value);
       again(id);
     };
+    const tongues = (id, word, codes, value, changed, ...before) => { // each language in its own words, and marked as such
+      const field = choice(id, say(word), [...before, ...codes.map((code) => [code, languages[code] ?? code])], value, changed);
+      for (const option of field.querySelectorAll("option")) if (option.value) option.lang = option.value;
+      return field;
+    };
+    const looking = (name, entries) => choice(name, say(`settings.${name}`), entries, lookOf(name), (value) => {
+      choose(name, value);
+      dispatchEvent(new Event("resize")); // what fits beside what follows the size of the text
+    });
     byId("settings-body").replaceChildren(
-      choice("language", say("settings.language"), interfaces.map((code) => [code, languages[code]]), spoken(), async (code) => {
+      tongues("language", "settings.language", interfaces, spoken(), async (code) => {
         await speak(code, true);
         again("language");
       }),
-      this.paperLanguages.length > 1
-        ? choice("paper-language", say("settings.paper"), this.paperLanguages.map((code) => [code, languages[code] ?? code]),
-          this.paperLanguage(), change("paper", "paper-language"))
-        : "",
+      ...(this.paperLanguages.length > 1
+        ? [tongues("paper-language", "settings.paper", this.paperLanguages, this.paperLanguage(), (code) => {
+          this.choosePaper(code);
+          again("paper-language");
+        }),
+        tongues("second-language", "settings.second", this.paperLanguages.filter((code) => code !== this.paperLanguage()),
+          this.secondLanguage(), change("second", "second-language"), ["", say("settings.none")])]
+        : []),
       this.views
         ? choice("view", say("settings.view"), [["one", say("settings.one")], ["all", say("settings.all")]], this.view(), change("view", "view"))
         : "",
-      choice("colours", say("settings.colours"), ["auto", "light", "dark", "contrast"].map((name) => [name, say(`settings.${name}`)]),
-        recall("colours") ?? "auto", (which) => this.colours(which)),
+      looking("size", looks.size.map((size) => [size, digits(`${size} %`)])),
+      looking("spacing", looks.spacing.map((name) => [name, say(`settings.${name}`)])),
+      looking("colours", looks.colours.map((name) => [name, say(`settings.${name}`)])),
       ...extra,
     );
     settings.querySelector("summary").textContent = say("settings");

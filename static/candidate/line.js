@@ -12,14 +12,17 @@ export class Refusal extends Error {
 }
 
 /** One request; answers {status, body (null if it was not JSON), retryAfter (ms or null)}; throws when nothing came back. */
-export async function send(method, path, body, { keepalive = false } = {}) {
+export async function send(method, path, body, { keepalive = false, ticket = "" } = {}) {
   const response = await fetch(path, {
     method,
     keepalive,
     cache: "no-store",
     credentials: "same-origin",
     redirect: "manual", // our server never redirects these: whoever does is a proxy
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    headers: {
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...(ticket ? { "Arrival-Ticket": ticket } : {}),
+    },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: keepalive ? undefined : AbortSignal.timeout(PATIENCE),
   });
@@ -65,35 +68,5 @@ export async function insist(once, method, path, body, told = () => {}) {
     }
     told(reply === null ? "down" : busy ? "busy" : "proxy");
     await pause(tries, reply?.retryAfter ?? null);
-  }
-}
-
-const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-/** Fetch the paper named `form` until its bytes have that SHA-256 (checked where the browser can). */
-export async function fetchPaper(form, told = () => {}) {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      const response = await fetch(`/api/papers/${form}`, {
-        cache: tries ? "reload" : "default",
-        redirect: "manual",
-        signal: AbortSignal.timeout(4 * PATIENCE),
-      });
-      if (response.status === 401) throw new Refusal(401, { error: "no_session" });
-      if (response.ok) {
-        const bytes = await response.arrayBuffer();
-        const digest = globalThis.crypto?.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : form;
-        if (digest === form) {
-          const paper = JSON.parse(new TextDecoder().decode(bytes));
-          told(null);
-          return paper;
-        }
-      }
-      told(response.status >= 500 || response.status === 429 ? "busy" : "proxy");
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      told(error instanceof SyntaxError ? "proxy" : "down");
-    }
-    await pause(tries);
   }
 }

@@ -1,7 +1,9 @@
 // Logging in: the page at "/", and the same form in a dialog when a session has ended in mid-exam.
 
 import { button, choice, h } from "./element.js";
+import { forgetKeys } from "./journal.js";
 import { insist, Refusal, send } from "./line.js";
+import { look } from "./looks.js";
 import { interfaces, languages, recall, remember, say, speak, spoken } from "./words.js";
 
 /**
@@ -63,7 +65,7 @@ export function loginForm({ registration = "", entered }) {
 /** The page at "/": the form, or the way back for somebody who is logged in already. */
 async function page(main) {
   await speak(document.documentElement.lang);
-  document.documentElement.dataset.colours = recall("colours") ?? "auto";
+  look();
   const typed = () => ["registration", "code"].map((id) => document.getElementById(id)?.value ?? "");
   const draw = (sitting, focus) => {
     const [number, code] = typed();
@@ -74,6 +76,7 @@ async function page(main) {
         h("p", {}, h("a", { class: "primary", href: "/sitting", "data-test": "continue" }, say("login.continue"))),
         h("p", {}, button("logout", "quiet", say("logout"), async () => {
           await insist(send, "POST", "/api/logout", {}).catch(() => null);
+          await forgetKeys().catch(() => null);
           remember("inside", "");
           draw(null, true);
         })))
@@ -100,6 +103,7 @@ async function page(main) {
     if (focus) document.getElementById("registration").focus();
   };
   draw(null, true);
+  setTimeout(() => import("./handover.js").then(({ handOver }) => handOver()).catch(() => null), 1000 + Math.random() * 4000);
   // Logging in twice would make this a second device, so whoever is inside is shown the way back.
   if (recall("inside") !== "yes") return;
   const reply = await send("GET", "/api/sitting").catch(() => null);

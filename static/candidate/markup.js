@@ -50,7 +50,26 @@ export function plain(html) {
   return fragment(html).textContent.replace(/\s+/g, " ").trim();
 }
 
-/** Whether the text is more than a line of letters, so that a list of choices cannot show it. */
+/** Whether the text is more than a line of letters in one language, so that a list of choices cannot show it. */
 export function rich(html) {
-  return fragment(html).querySelector("math, img, table, sub, sup") !== null;
+  return fragment(html).querySelector("math, img, table, sub, sup, [lang] + [lang]") !== null;
+}
+
+/**
+ * The item with each text in all of `codes`, one element for each, under the name of the first: so its inputs exist once. The
+ * gaps of a text are in the first language, numbered as they come there; in the others their numbers stand.
+ */
+export function inAll(item, codes) {
+  const first = item.interaction.text?.[codes[0]] ?? "";
+  const gaps = (item.interaction.gaps ?? []).map((gap) => gap.id).sort((a, b) => first.indexOf(`[[${a}]]`) - first.indexOf(`[[${b}]]`));
+  const numbered = (html, kept) => gaps.reduce((text, id, i) => text.replace(`[[${id}]]`, `<b>(${i + 1})</b>${kept ? ` [[${id}]]` : ""}`), html);
+  const merged = (part, bare) => {
+    if (part === null || typeof part !== "object") return part;
+    if (Array.isArray(part)) return part.map((each) => merged(each, bare));
+    const known = codes.filter((code, i) => part[code] !== undefined && !codes.slice(0, i).some((other) => part[other] === part[code]));
+    if (!known.length) return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, merged(value, bare || name === "gaps")]));
+    const texts = known.map((code, i) => (bare ? part[code] : `<div lang="${code}">${numbered(part[code], i === 0)}</div>`));
+    return { [codes[0]]: texts.join(bare ? " / " : " ") };
+  };
+  return merged(item, false);
 }

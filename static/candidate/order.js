@@ -11,13 +11,20 @@ function mulberry32(state) {
   };
 }
 
+const draws = (seed, no) => mulberry32(seed ^ Math.imul(no, 0x9e3779b1));
+
 /** The options of item `no` as this attempt shows them; pinned ones keep their index. */
-export function inOrder(options, seed, no) {
-  const next = mulberry32(seed ^ Math.imul(no, 0x9e3779b1));
+export function inOrder(options, seed, no, next = draws(seed, no)) {
   const loose = options.filter((option) => !option.pinned);
   for (let i = loose.length - 1; i > 0; i -= 1) {
     const j = next() % (i + 1);
     [loose[i], loose[j]] = [loose[j], loose[i]];
   }
   return options.map((option) => (option.pinned ? option : loose.shift()));
+}
+
+/** The options of each gap of item `no` as this attempt shows them: one run of numbers for all the gaps. */
+export function gapsInOrder(gaps, seed, no) {
+  const next = draws(seed, no);
+  return gaps.map((gap) => inOrder(gap.options, seed, no, next));
 }

@@ -3,27 +3,29 @@
 import { button, h } from "./element.js";
 import { numbers } from "./frame.js";
 import { answerField } from "./interactions.js";
-import { fragment, plain } from "./markup.js";
-import { languages, remember, say, textOf } from "./words.js";
+import { fragment, inAll, plain } from "./markup.js";
+import { languages, say, textOf } from "./words.js";
 
-const WIDE = matchMedia("(min-width: 64rem)");
+const WIDE = 64; // rem, of the text as large as the person wants it, from which the palette stands beside the questions
 const EMPTY = { response: null, flag: false, standing: "safe" };
 
 export class Sheet {
   #fields = new Map(); // number → answer field, of the questions that are on the page
   #parts = new Map(); // number → {flag, clear, note} of the same
   #squares = new Map(); // number → button in the palette
+  #own = new Map(); // number → language, of the questions that were switched by themselves
   #locked = false;
   #watcher = null;
 
   /** `where` is what the journal remembers ({item, seen}); `moved(where)` is told to remember it, `review()` leaves the sheet. */
   constructor({ paper, attempt, sync, frame, clock, where, fallback, moved, review }) {
-    Object.assign(this, { paper, attempt, sync, frame, clock, fallback, moved, review });
+    Object.assign(this, { paper, attempt, sync, frame, clock, moved, review });
+    frame.paperFirst = fallback;
     this.items = new Map(paper.items.map((item) => [item.no, item]));
     this.order = paper.sections.flatMap((section) => section.items);
     this.seen = new Set(where?.seen ?? attempt.answers.map((answer) => answer.item));
     this.here = this.order.includes(where?.item) ? where.item : this.#latest();
-    WIDE.addEventListener("change", () => this.#placePalette());
+    addEventListener("resize", () => this.#placePalette());
   }
 
   state(no) { return this.sync.items.get(no) ?? EMPTY; }
@@ -40,12 +42,15 @@ export class Sheet {
     this.#fields.clear();
     this.#parts.clear();
     this.all = this.frame.view() === "all";
-    this.lang = this.frame.paperLanguage(this.fallback);
+    const tongues = [this.frame.paperLanguage(), this.frame.secondLanguage()].filter(Boolean);
+    if (String(tongues) !== String(this.languages)) this.#own.clear();
+    this.languages = tongues;
+    [this.lang] = tongues;
     this.body = h("div", { class: "sheet", "data-test": "sheet" });
     this.moves = h("nav", { class: "moves", "aria-label": say("question.all") });
     this.aside = h("aside", { class: "beside" });
-    this.frame.show(plain(textOf(this.paper.title, this.lang)[1]), this.#over(), h("div", { class: "desk" },
-      h("div", { class: "work" }, this.#head(), this.body, this.moves), this.aside));
+    this.desk = h("div", { class: tongues.length > 1 ? "desk two" : "desk" }, h("div", { class: "work" }, this.#head(), this.body, this.moves), this.aside);
+    this.frame.show(plain(textOf(this.paper.title, this.lang)[1]), this.#over(), this.desk);
     this.#drawPalette();
     if (this.all) this.#drawAll(focus);
     else this.#drawOne(focus);
@@ -129,14 +134,19 @@ export class Sheet {
 
   #head() {
     this.section = h("p", { class: "section", "data-test": "section" });
-    const switches = this.paper.languages.length > 1 && h("div", { class: "languages", role: "group", "aria-label": say("paper.language") },
-      this.paper.languages.map((code) => button(`paper-${code}`, null, languages[code] ?? code, () => {
-        remember("paper", code);
-        this.frame.words();
-        this.draw(false);
-        document.getElementById(`paper-${code}`).focus({ preventScroll: true });
-      }, { lang: code, id: `paper-${code}`, "aria-pressed": String(code === this.lang) })));
-    return h("div", { class: "head" }, this.section, switches);
+    if (this.paper.languages.length < 2) return h("div", { class: "head" }, this.section);
+    const change = (name, act) => () => {
+      act();
+      this.frame.words();
+      this.draw(false);
+      document.getElementById(name).focus({ preventScroll: true });
+    };
+    const one = (code) => button(`paper-${code}`, null, languages[code] ?? code, change(`paper-${code}`, () => this.frame.choosePaper(code)),
+      { lang: code, id: `paper-${code}`, "aria-pressed": String(code === this.lang) });
+    const both = button("paper-both", "beside-it", say("paper.both"), change("paper-both", () => this.frame.toggleSecond()),
+      { id: "paper-both", "aria-pressed": String(this.languages.length > 1) });
+    return h("div", { class: "head" }, this.section, h("div", { class: "languages", role: "group", "aria-label": say("paper.language") },
+      both, h("div", {}, this.paper.languages.map(one))));
   }
 
   #nameSection(no) {
@@ -148,9 +158,12 @@ export class Sheet {
 
   #question(no) {
     const item = this.items.get(no);
-    const [lang, prompt] = textOf(item.prompt, this.lang);
-    const field = answerField(item, {
-      lang: this.lang,
+    const tongues = this.#tongues(item);
+    const both = tongues.length > 1;
+    const shown = both ? inAll(item, tongues) : item;
+    const [lang, prompt] = textOf(shown.prompt, tongues[0]);
+    const field = answerField(shown, {
+      lang: tongues[0],
       seed: this.attempt.seed,
       response: this.state(no).response,
       changed: (response) => this.#change(no, { response }),
@@ -167,13 +180,40 @@ export class Sheet {
     const note = h("p", { class: "note", role: "status" });
     this.#fields.set(no, field);
     this.#parts.set(no, { flag, clear, note });
-    return h("article", { class: "question", id: `q${no}`, "data-test": "question", "data-item": no, "aria-labelledby": `q${no}-title` },
+    return h("article", { class: both ? "question both" : "question", id: `q${no}`, "data-test": "question", "data-item": no, "aria-labelledby": `q${no}-title` },
       h("header", {},
         h(this.all ? "h2" : "h1", { id: `q${no}-title`, tabindex: "-1" }, say("question", { n: no }),
           h("small", {}, ` ${say("question.of", { n: this.order.length })} · ${say("question.marks", { n: Number(item.marks) })}`)),
-        flag),
+        flag, !both && this.#switch(item, lang)),
       h("div", { class: "prompt", id: `q${no}-prompt`, lang, "data-test": "prompt" }, fragment(prompt)),
       field.element, note, clear);
+  }
+
+  /** The languages in which a question stands: its own if it was switched by itself, else those of the sheet, as far as it has them. */
+  #tongues({ no, prompt }) {
+    if (this.#own.has(no)) return [this.#own.get(no)];
+    const known = this.languages.filter((code) => prompt[code] !== undefined);
+    return known.length ? known : [this.lang];
+  }
+
+  /** The button that shows one question in the next of its languages. */
+  #switch({ no, prompt }, lang) {
+    const known = this.paper.languages.filter((code) => prompt[code] !== undefined);
+    if (known.length < 2) return "";
+    const next = known[(known.indexOf(lang) + 1) % known.length];
+    const name = languages[next] ?? next;
+    const words = [h("span", { class: "sign", "aria-hidden": "true" }, "⇄"), h("span", { class: "unseen" }, say("question.switch"), " "), h("span", { lang: next }, name)];
+    return button("switch", "quiet switch", words, () => {
+      this.flush();
+      this.#own.set(no, next);
+      const old = document.getElementById(`q${no}`);
+      const fresh = this.#question(no);
+      old.replaceWith(fresh);
+      if (this.all) this.#watcher.observe(fresh);
+      this.lock(this.#locked);
+      fresh.querySelector(".switch").focus({ preventScroll: true });
+      this.frame.announce(say("question.switched", { n: no, language: name }));
+    });
   }
 
   #change(no, part) {
@@ -262,12 +302,13 @@ export class Sheet {
 
   #placePalette() {
     if (!this.palette) return;
-    if (WIDE.matches && this.aside.isConnected) {
+    const wide = innerWidth >= WIDE * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    this.desk.classList.toggle("wide", wide);
+    if (wide === this.aside.contains(this.palette) || !this.aside.isConnected) return;
+    if (wide) {
       this.frame.dismiss();
       this.aside.replaceChildren(h("h2", {}, say("palette.title")), this.palette);
-    } else {
-      this.aside.replaceChildren();
-    }
+    } else this.aside.replaceChildren();
   }
 
   /** In words, what is still open: sentences for the review page and for the last question before submitting. */

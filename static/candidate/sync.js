@@ -8,6 +8,7 @@ const MOST_ROWS = 100;
 const MOST_BYTES = 120 * 1024; // of the 128 KiB that the server takes
 const KEEPALIVE_BYTES = 60 * 1024; // browsers refuse a keep-alive body above 64 KiB
 const LONGEST_WAIT = 30_000; // ms
+const TICKET_LASTS = 30_000; // ms for which the server goes by a ticket's arrival
 
 const HELPLESS = ["no_session", "too_many_kept"]; // nothing at all can be sent
 
@@ -51,6 +52,7 @@ export class Sync {
   #clashed = false; // whether it is read because our numbers were refused
   #most = MOST_ROWS;
   #flying = false;
+  #put = null; // a request that was put off with a ticket: it is repeated as it was, so that its first arrival counts
   #flushed = "";
   #stopped = false;
   #cancel = null;
@@ -63,7 +65,7 @@ export class Sync {
   #savedAt = null;
 
   /**
-   * `send(method, path, body, {keepalive})` answers {status, body (null if not JSON), retryAfter (ms or null)} and throws
+   * `send(method, path, body, {keepalive, ticket})` answers {status, body (null if not JSON), retryAfter (ms or null)} and throws
    * when nothing came back; `later(run, ms)` answers a function that calls it off; `tell(kind, detail)` hears
    * "status", "answers", "reply", "halted" and "ended".
    */
@@ -187,6 +189,12 @@ export class Sync {
     if (this.#need === "takeover") return { kind: "takeover", method: "POST", path: "/api/takeover", body: {} };
     if (this.#need === "start") return { kind: "start", method: "POST", path: "/api/start", body: this.startBody };
     const unsent = this.#ledger.unsent();
+    if (this.#put) {
+      const { epoch, rows, kind } = this.#put;
+      const same = epoch === this.epoch && unsent[0] === rows[0] && (kind === "save" || unsent.length === rows.length);
+      if (same && !this.halted && this.monotonic() < this.#put.until) return this.#put;
+      this.#put = null;
+    }
     const request = save(this.epoch, unsent, this.#most, MOST_BYTES);
     if (this.submitting && !this.halted && request.rows.length === unsent.length) {
       return { ...request, kind: "submit", method: "POST", path: "/api/submit", body: { ...request.body, last_seq: this.#ledger.last } };
@@ -205,9 +213,13 @@ export class Sync {
     const request = this.#next();
     if (!request) return;
     this.#flying = true;
-    const reply = await this.send(request.method, request.path, request.body, {}).catch(() => null);
+    const options = request.ticket ? { ticket: request.ticket } : {};
+    const reply = await this.send(request.method, request.path, request.body, options).catch(() => null);
     this.#flying = false;
     if (this.#stopped) return;
+    if (reply?.status === 503 && typeof reply.body?.ticket === "string" && request.rows && !request.ticket) {
+      this.#put = { ...request, ticket: reply.body.ticket, until: this.monotonic() + TICKET_LASTS };
+    } else if (reply && reply.status < 500) this.#put = null;
     if (reply === null) this.#wait("down");
     else if (reply.status >= 500 || reply.status === 429) this.#wait("busy", reply.retryAfter);
     else if (!understood(request, reply)) this.#wait("proxy");

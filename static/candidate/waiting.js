@@ -1,21 +1,56 @@
-// The waiting room: who, what, where, the rules, and a countdown on the server's time.
+// The waiting room: who, what, where, the rules, whether the device will do, a practice question, and a countdown on the
+// server's time.
 
+import { DeviceCheck } from "./device.js";
 import { button, h } from "./element.js";
 import { plain } from "./markup.js";
 import { clockTime, dayAndTime, say, span, spoken, textOf } from "./words.js";
 
 const SPREAD = 2000; // ms over which those who waited start
 const REFRESH = 60_000; // ms between readings of the sitting, at least
+const BACK = 5000; // ms; a hall whose line comes back does not ask in the same moment
+const PERSON = "M30 6a14 14 0 1 1 0 28a14 14 0 1 1 0-28M4 76v-8c0-14 10-24 22-24h8c12 0 22 10 22 24v8";
+
+/** The first letters of the first and the last name; a letter of Devanagari keeps its signs and joined consonants. */
+export function initials(name) {
+  const words = name.trim().split(/\s+/);
+  const ends = words.length > 1 ? [words[0], words.at(-1)] : words;
+  return ends.map((word) => word.match(/^\P{M}(?:\u094d\p{L}|\p{M})*/u)?.[0].toLocaleUpperCase() ?? "").join(" ");
+}
+
+function figure(name) {
+  const of = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
+  };
+  const drawing = of("svg", { viewBox: "0 0 60 80", "aria-hidden": "true" });
+  drawing.append(of("path", { d: PERSON }));
+  return h("div", { class: "portrait", "aria-hidden": "true", "data-test": "figure" }, drawing, h("span", {}, initials(name)));
+}
+
+/** The candidate's photo; where there is none, or it does not come, an outline with the initials, which says nothing new. */
+function portrait({ name, photo }) {
+  if (!photo) return figure(name);
+  const picture = h("img", { class: "portrait", src: `/media/${encodeURIComponent(photo)}`, alt: say("waiting.photo", { name }), "data-test": "photo" });
+  picture.addEventListener("error", () => picture.replaceWith(figure(name)));
+  return picture;
+}
 
 export class WaitingRoom {
   #started = false;
   #waited = false;
   #state = "";
   #refreshAt = Infinity;
+  #practice = null; // the practice questions while they are open
+  #failures = 0; // how often they did not come
+  #trial;
+  #device;
 
   /** `start()` starts the attempt, `refresh()` reads the sitting again; tick() has to be called each second. */
   constructor({ sitting, frame, clock, start, refresh }) {
     Object.assign(this, { sitting, frame, clock, start, refresh });
+    this.#device = new DeviceCheck(clock);
     this.#later();
   }
 
@@ -30,7 +65,7 @@ export class WaitingRoom {
     this.words = h("p", { id: "waiting-words", role: "status" });
     this.button = button("start", "primary", say("waiting.start"), () => this.#begin(), { hidden: true });
     this.frame.show(say("waiting.title", { name: candidate.name }), h("div", { class: "slip wide", "data-test": "waiting" },
-      h("h1", {}, say("waiting.title", { name: candidate.name })),
+      h("div", { class: "who-sits" }, portrait(candidate), h("h1", {}, say("waiting.title", { name: candidate.name }))),
       h("div", { class: "opening-box" }, this.count, this.words, this.button),
       h("dl", { class: "facts" },
         row("waiting.exam", h("span", { lang }, plain(title))),
@@ -39,10 +74,49 @@ export class WaitingRoom {
         row("waiting.place", slot.hall),
         row("waiting.registration", candidate.registration),
         row("waiting.district", h("span", { lang: inLanguage }, district))),
+      h("section", { class: "device" }, this.#device.draw()),
+      this.#trial = h("section", { class: "trial", "aria-labelledby": "trial-title" }),
       h("h2", {}, say("waiting.rules")),
       h("ul", {}, ["order", "save", "line", "clock"].map((rule) => h("li", {}, say(`waiting.rule.${rule}`))))));
+    this.#drawTrial();
+    this.frame.save({ kind: "none", text: say("save.none"), loud: false }); // in the language that is spoken now
     this.#state = "";
     this.tick();
+  }
+
+  #drawTrial(focus = "") {
+    const open = this.#practice !== null;
+    this.#trial.replaceChildren(
+      h("h2", { id: "trial-title" }, say("practice.title")),
+      h("p", {}, say("practice.why")),
+      button("practice", "quiet", say(open ? "practice.close" : "practice.open"), () => this.#toggleTrial(), { "aria-expanded": String(open) }),
+      open ? this.#practice.draw() : "");
+    if (focus) this.#trial.querySelector(focus)?.focus();
+  }
+
+  async #toggleTrial() {
+    if (this.#practice) this.#practice = null;
+    else {
+      try {
+        const { Practice } = await import(`./practice.js${this.#failures ? `?${this.#failures}` : ""}`); // a failure is remembered by address
+        this.#practice ??= new Practice();
+      } catch {
+        this.#failures++;
+        this.frame.announce(say("practice.down"));
+        this.#trial.querySelector("p").textContent = say("practice.down");
+        return;
+      }
+    }
+    this.#drawTrial(this.#practice ? "h3" : "button");
+  }
+
+  /** Read the sitting again, and take from it how the line is. */
+  async #read() {
+    this.#later();
+    const asked = this.clock.monotonic();
+    await this.refresh();
+    const took = this.clock.monotonic() - asked;
+    this.#device.read(took, this.clock.age() <= took);
   }
 
   #enter(state, words) {
@@ -69,10 +143,8 @@ export class WaitingRoom {
       setTimeout(() => this.start(), Math.random() * SPREAD);
     } else if (this.#enter("open", say("waiting.open"))) this.button.focus();
     const soon = opens - now > 0 && opens - now < 5000;
-    if (!this.#started && !soon && this.clock.monotonic() > this.#refreshAt) {
-      this.#later();
-      this.refresh();
-    }
+    if (this.#device.tick()) this.#refreshAt = this.clock.monotonic() + Math.random() * BACK;
+    if (!this.#started && !soon && this.clock.monotonic() > this.#refreshAt) this.#read();
   }
 
   #begin() {

@@ -1,9 +1,12 @@
-// How the interface speaks: sentences from the catalogue of its language (words-en.js and so on), numbers and times.
+// How the interface speaks: sentences from the catalogue of its language (words/en.po and so on), numbers and times.
 // The language of the questions is a different matter: see `textOf`.
+
+import { readCatalogue } from "./catalogue.js";
 
 /** Languages in their own words; those of the interface are the ones that have a catalogue. */
 export const languages = { en: "English", mr: "मराठी", hi: "हिन्दी" };
-export const interfaces = ["en", "mr"];
+export const interfaces = ["en", "mr", "hi"];
+const DEVANAGARI = ["mr", "hi"]; // languages whose digits are not 0 to 9
 
 const choices = new Map();
 
@@ -18,24 +21,36 @@ export function recall(name) {
   try { return sessionStorage.getItem(name) ?? choices.get(name) ?? null; } catch { return choices.get(name) ?? null; }
 }
 
+const FORMS = ["zero", "one", "two", "few", "many", "other"]; // in the order in which gettext numbers those that a language has
+const catalogues = new Map();
 let language = "en";
 let sentences = {};
-let plurals = new Intl.PluralRules("en");
+let formOf = () => 0;
 const zone = document.documentElement.dataset.zone || "Asia/Kolkata";
+
+async function fetchCatalogue(code) {
+  const response = await fetch(new URL(`./words/${code}.po`, import.meta.url));
+  const found = response.ok ? readCatalogue(await response.text()) : {};
+  if (!found.hall) throw new Error(`no catalogue for ${code}`); // somebody's log-in page is text, too
+  return found;
+}
 
 /** Speak `wanted` from now on, where we have it; what was `chosen` by the person outlasts what the server suggests. */
 export async function speak(wanted, chosen = false) {
   const choice = chosen ? wanted : (recall("interface") ?? wanted);
   const next = interfaces.includes(choice) ? choice : "en";
   try {
-    ({ sentences } = await import(`./words-${next}.js`));
+    if (!catalogues.has(next)) catalogues.set(next, await fetchCatalogue(next));
+    sentences = catalogues.get(next);
   } catch (error) {
     if (sentences.hall) return; // the line is down: go on in the language that is here
     throw error;
   }
   language = next;
   if (chosen) remember("interface", language);
-  plurals = new Intl.PluralRules(language);
+  const rules = new Intl.PluralRules(language);
+  const forms = FORMS.filter((name) => rules.resolvedOptions().pluralCategories.includes(name));
+  formOf = (n) => forms.indexOf(rules.select(n));
   document.documentElement.lang = language;
 }
 
@@ -43,14 +58,14 @@ export const spoken = () => language;
 
 /** Write the digits of `text` as the interface's language does. */
 export function digits(text) {
-  if (language !== "mr") return String(text);
+  if (!DEVANAGARI.includes(language)) return String(text);
   return String(text).replace(/[0-9]/g, (digit) => String.fromCharCode(0x966 + Number(digit)));
 }
 
 /** The sentence `key`, with `{name}`s filled in; `n` also chooses between one and many. */
 export function say(key, values = {}) {
   let text = sentences[key] ?? key;
-  if (Array.isArray(text)) text = text[plurals.select(values.n) === "one" ? 0 : 1];
+  if (Array.isArray(text)) text = text[formOf(values.n)] ?? text.at(-1);
   return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? digits(values[name]) : values[name]));
 }
 
@@ -63,8 +78,9 @@ export function clockTime(ms, seconds = false) {
 
 /** Weekday, day and time of a server time. */
 export function dayAndTime(ms) {
-  const day = new Intl.DateTimeFormat(`${language}-IN`, { timeZone: zone, weekday: "long", day: "numeric", month: "long" });
-  return `${day.format(ms)}, ${clockTime(ms)}`;
+  const numberingSystem = DEVANAGARI.includes(language) ? "deva" : "latn";
+  const options = { timeZone: zone, weekday: "long", day: "numeric", month: "long", numberingSystem };
+  return `${new Intl.DateTimeFormat(`${language}-IN`, options).format(ms)}, ${clockTime(ms)}`;
 }
 
 /** A length of time as a clock shows it, rounded up to the second: 1:29:30. */

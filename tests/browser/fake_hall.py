@@ -4,6 +4,8 @@ It is a double for the tests of the candidate's screen, and lets one look at the
 `python -m tests.browser.fake_hall` serves it on a free port.
 """
 
+import base64
+import gzip
 import hashlib
 import json
 import random
@@ -16,12 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from exam.receipts import Signer, make_receipt
+from grading.items import canonical
 
 ROOT = Path(__file__).parents[2]
 PAPER = json.loads((Path(__file__).parent / "paper.json").read_text(encoding="utf-8"))
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".html": "text/html",
+    ".po": "text/plain; charset=utf-8",
+}
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SIGNER = Signer("22" * 32)
 
 Reply = tuple[int, dict[str, Any] | None]
 
@@ -71,10 +83,14 @@ class Hall:
     def __init__(self, opens_at: int, minutes: float = 90, seed: int = 20_260_301, grace_ms: int = 20_000) -> None:
         self.paper = json.dumps(PAPER, ensure_ascii=False).encode()
         self.form = hashlib.sha256(self.paper).hexdigest()
+        self.key = secrets.token_bytes(32)
+        self.sealed = AESGCM(self.key).encrypt(bytes(12), gzip.compress(self.paper), bytes.fromhex(self.form))
         self.items = {item["no"]: item for item in PAPER["items"]}
         self.opens_at, self.minutes, self.seed, self.grace_ms = opens_at, minutes, seed, grace_ms
         self.registration, self.code, self.wrong = "MUM-04217", "K7QX2M9TPBD4W", 0
         self.sessions: set[str] = set()
+        self.tools: list[str] = []
+        self.photo: str | None = None
         self.notices: list[dict[str, Any]] = []
         self.attempt = Attempt()
         self.most_kept = 500
@@ -91,6 +107,8 @@ class Hall:
         with self.lock:
             self._seal(now)
             try:
+                if path == "/api/handover":
+                    return 200, self._handover(body or {}, now)
                 if token not in self.sessions:
                     raise Refusal(401, "no_session")
                 return self._route(token, method, path, body or {}, now)
@@ -131,6 +149,7 @@ class Hall:
                 "deadline": attempt.deadline,
                 "grace_ms": self.grace_ms,
                 "form": self.form,
+                "key": self.key.hex(),
                 "seed": self.seed,
                 "takeovers_left": attempt.takeovers_left,
                 "answers": attempt.standing(),
@@ -144,12 +163,14 @@ class Hall:
                 "registration": self.registration,
                 "district": {"en": "Mumbai", "mr": "मुंबई"},
                 "language": "en",
+                **({"photo": self.photo} if self.photo else {}),
             },
             "exam": {
                 "title": PAPER["title"],
                 "minutes": int(self.minutes),
                 "navigation": "free",
                 "questions": len(self.items),
+                "tools": self.tools,
             },
             "slot": {
                 "opens_at": self.opens_at,
@@ -157,6 +178,8 @@ class Hall:
                 "hall": "Hall 2, Municipal School, Dadar",
             },
             "notices": len(self.notices),
+            "sealed": f"{self.form}.0123456789abcdef",
+            "journal": self.journal() if seen else None,
             "attempt": seen,
             "receipt": attempt.receipt,
             "result": attempt.result if attempt.state == "released" else None,
@@ -187,9 +210,30 @@ class Hall:
             "deadline": attempt.deadline,
             "grace_ms": self.grace_ms,
             "form": self.form,
+            "key": self.key.hex(),
             "seed": self.seed,
             "notices": len(self.notices),
+            "journal": self.journal(),
         }
+
+    def journal(self) -> dict[str, str]:
+        """What the page keeps its journal with."""
+        key = hashlib.sha256(f"journal {self.registration} {self.opens_at}".encode()).digest()
+        return {"name": key[:8].hex(), "key": key.hex(), "handover": base64.b64encode(key[8:24]).decode()}
+
+    def _handover(self, body: dict[str, Any], now: int) -> dict[str, Any]:
+        """Take rows that only our own page can have sealed."""
+        journal = self.journal()
+        if body["handover"] != journal["handover"]:
+            raise Refusal(404, "nothing_here")
+        rows = []
+        for row in body["rows"]:
+            beside = f"{journal['name']}:{body['epoch']}:{row['seq']}".encode()
+            sealed = base64.b64decode(row["sealed"])
+            plain = AESGCM(bytes.fromhex(journal["key"])).decrypt(base64.b64decode(row["iv"]), sealed, beside)
+            told = json.loads(plain)
+            rows.append({"seq": row["seq"], **{name: told.get(name) for name in ("item", "response", "flag")}})
+        return self._save(body["epoch"], rows, now)
 
     def _takeover(self, token: str, now: int) -> dict[str, Any]:
         attempt = self.attempt
@@ -271,25 +315,16 @@ class Hall:
 
     def _end(self, state: str, by: str, now: int) -> None:
         self.attempt.state = state
-        salt = "00112233445566778899aabbccddeeff"
-        rows = [[row["item"], row["epoch"], row["seq"], row["response"]] for row in self.attempt.standing()]
-        text = json.dumps(
-            ["exam-receipt-1", self.form, salt, rows],
-            ensure_ascii=False,
-            separators=(",", ":"),
-            sort_keys=True,
-        )
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        number = int(digest[:15], 16)
-        code = "".join(CROCKFORD[number >> shift & 31] for shift in range(55, -1, -5))
+        finals = [row | {"response": canonical(row["response"])} for row in self.attempt.standing()]
+        receipt = make_receipt(SIGNER, bytes.fromhex(self.form), bytes(range(16)), finals)
         self.attempt.receipt = {
-            "code": "-".join((code[:4], code[4:8], code[8:])),
-            "digest": digest,
-            "salt": salt,
-            "signature": hashlib.sha512(text.encode()).hexdigest(),
-            "key_id": "2026-1",
+            "code": receipt.code,
+            "digest": receipt.digest.hex(),
+            "salt": receipt.salt.hex(),
+            "signature": receipt.signature.hex(),
+            "key_id": receipt.key_id,
             "form": self.form,
-            "answered": sum(row[3] is not None for row in rows),
+            "answered": receipt.answered,
             "ended_by": by,
             "ended_at": now,
         }
@@ -317,6 +352,13 @@ def fits(interaction: dict[str, Any], response: Any) -> bool:
     if response is None:
         return True
     kind = interaction["type"]
+    if kind == "inline":
+        offered = {gap["id"]: [option["id"] for option in gap["options"]] for gap in interaction["gaps"]}
+        return isinstance(response, dict) and all(response[gap] in offered.get(gap, ()) for gap in response)
+    if kind == "order":
+        wanted = sorted(option["id"] for option in interaction["options"])
+        places = {str(place) for place in range(1, len(wanted) + 1)}
+        return isinstance(response, dict) and set(response) == places and sorted(response.values()) == wanted
     if kind == "match":
         prompts = {option["id"] for option in interaction["prompts"]}
         choices = {option["id"] for option in interaction["choices"]}
@@ -384,7 +426,7 @@ class Server:
         """Serve one request, or spoil it as the knobs say."""
         body = door.rfile.read(int(door.headers.get("Content-Length") or 0))
         path = door.path.partition("?")[0]
-        if not path.startswith("/api/"):
+        if not path.startswith(("/api/", "/papers/")):
             self._page(door, path)
             return
         if self.cut:
@@ -401,6 +443,9 @@ class Server:
             return
         if door.command != "GET" and door.headers.get("Content-Type") != "application/json":
             self._send(door, 415, b'{"error": "wrong_type", "message": "JSON, please."}', "application/json")
+            return
+        if path.startswith("/papers/"):
+            self._send(door, 200, self.hall.sealed, "application/octet-stream", {"Cache-Control": "public, immutable"})
             return
         if path.startswith("/api/papers/"):
             self._send(door, 200, self.hall.paper, "application/json", {"Cache-Control": "private, immutable"})
@@ -438,6 +483,12 @@ class Server:
                 time_zone="Asia/Kolkata",
             )
             self._send(door, 200, html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
+            return
+        if path == "/sw.js":
+            candidate = sorted(file.relative_to(ROOT / "static") for file in (ROOT / "static/candidate").rglob("*.*"))
+            files = [f"/static/0/{file}" for file in (Path("candidate.css"), Path("icons.svg"), *candidate)]
+            script = self._templates.get_template("candidate/sw.js.j2").render(version="0", files=files)
+            self._send(door, 200, script.encode(), "text/javascript", {"Cache-Control": "no-cache"})
             return
         if path == "/blank":
             self._send(door, 200, b"<!doctype html><title>blank</title>", "text/html")

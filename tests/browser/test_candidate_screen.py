@@ -154,6 +154,22 @@ def test_who_waits_sees_a_countdown_and_starts_by_itself_after_the_opening(
     expect(page.locator(hook("time"))).to_have_text(re.compile(r"1:(30:00|29:5\d)"))
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_sealed_paper_is_opened_by_the_start_and_else_the_paper_is_fetched(
+    context: BrowserContext, serve: Serve, fits: bool
+) -> None:
+    server = serve(opens_in=8)
+    if not fits:
+        server.hall.key = bytes(32)
+    page = log_in(context, server)
+    asked = lambda start: [path for _, path, _ in server.requests if path.startswith(start)]  # noqa: E731
+    until(lambda: bool(asked("/papers/")), "the sealed paper is fetched while the candidate waits")
+    assert not asked("/api/start")
+    page.wait_for_selector(hook("question"), timeout=15_000)
+    assert bool(asked("/api/papers/")) == (not fits)
+    assert len(asked("/papers/")) == 1
+
+
 def test_a_page_that_nobody_sees_does_not_start_the_time(context: BrowserContext, serve: Serve) -> None:
     server = serve(opens_in=60)
     context.add_init_script("Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });")
@@ -260,7 +276,7 @@ def test_flags_palette_and_both_views(context: BrowserContext, serve: Serve) -> 
     expect(square.nth(1)).to_have_attribute("aria-label", "Question 2, not answered")
     page.click(hook("settings"))
     page.select_option(hook("view"), "all")
-    expect(page.locator(hook("question"))).to_have_count(8)
+    expect(page.locator(hook("question"))).to_have_count(11)
     expect(page.locator(f"#q1 {hook('option')}:checked")).to_have_value("p9")
     page.keyboard.press("Escape")
     page.click(f"aside {hook('square')}[data-item='7']")
@@ -275,7 +291,7 @@ def test_the_whole_exam_by_keyboard_alone(context: BrowserContext, serve: Serve)
     server = serve()
     page = sit(context, server)
     expect(page.locator("#q1-title")).to_be_focused()
-    for key in ("Tab", "Space", "Tab", "ArrowDown"):  # the flag, then the options
+    for key in ("Tab", "Space", "Tab", "Tab", "ArrowDown"):  # the flag, the question's language, then the options
         page.keyboard.press(key)
     says(page, "1 answer safe")
     assert server.hall.attempt.standing()[0]["flag"] is True
@@ -604,7 +620,7 @@ def rows_on_device(page: Page) -> int:
     """How many rows the browser still holds of any attempt."""
     count: int = page.evaluate(
         """() => new Promise((done) => {
-          const request = indexedDB.open("exam-journal", 1);
+          const request = indexedDB.open("exam-journal", 2);
           request.onsuccess = () => {
             const all = request.result.transaction("rows").objectStore("rows").count();
             all.onsuccess = () => { request.result.close(); done(all.result); };
@@ -623,15 +639,15 @@ def test_submitting_names_what_is_open_and_gives_a_receipt_and_later_the_result(
     page.click(hook("flag"))
     go(page, 7)
     page.fill(hook("text"), "open")
-    go(page, 8)
+    go(page, 11)
     page.click(hook("next"))
-    expect(page.locator(hook("review-count"))).to_have_text("You have answered 2 of 8 questions.")
+    expect(page.locator(hook("review-count"))).to_have_text("You have answered 2 of 11 questions.")
     page.click(f"{hook('review-item')}[data-item='7']")
     expect(page.locator("#q7-title")).to_be_focused()
-    go(page, 8)
+    go(page, 11)
     page.click(hook("next"))
     page.click(hook("submit"))
-    expect(page.locator(hook("dialog-submit"))).to_contain_text("Questions 2, 3, 4, 5, 6 and 8 are not answered.")
+    expect(page.locator(hook("dialog-submit"))).to_contain_text("Questions 2, 3, 4, 5, 6, 8, 9, 10 and 11 are not")
     expect(page.locator(hook("dialog-submit"))).to_contain_text("Question 1 is marked for later.")
     expect(page.locator(hook("submit-not"))).to_be_focused()
     page.click(hook("submit-not"))
@@ -639,7 +655,7 @@ def test_submitting_names_what_is_open_and_gives_a_receipt_and_later_the_result(
     server.deaf = 1
     page.click(hook("submit-now"))
     expect(page.locator(hook("receipt-code"))).to_have_text(server_receipt(server))
-    expect(page.locator(hook("receipt-count"))).to_have_text("2 of 8 questions answered")
+    expect(page.locator(hook("receipt-count"))).to_have_text("2 of 11 questions answered")
     until(lambda: rows_on_device(page) == 0, "the journal was not deleted")
     page.click(hook("look"))
     expect(page.locator(hook("delivered"))).to_contain_text("not been released")
@@ -697,23 +713,6 @@ def test_pages_on_the_way_have_no_accessibility_violation(context: BrowserContex
     assert {name: violations for name, violations in found.items() if violations} == {}
 
 
-def test_every_sentence_exists_in_every_language(context: BrowserContext, serve: Serve) -> None:
-    page = context.new_page()
-    page.goto(serve().url + "/blank")
-    english, marathi = (
-        page.evaluate(f"import('/static/0/candidate/words-{code}.js').then((each) => each.sentences)")
-        for code in ("en", "mr")
-    )
-    assert english.keys() == marathi.keys()
-    for key, sentence in english.items():
-        other = marathi[key]
-        assert isinstance(sentence, str) == isinstance(other, str), key
-        assert set(re.findall(r"{\w+}", json.dumps(sentence))) == set(re.findall(r"{\w+}", json.dumps(other))), key
-    source = "".join(file.read_text() for file in (ROOT / "static/candidate").glob("*.js") if "words-" not in file.name)
-    used = set(re.findall(r'\bsay\("([\w.]+)"', source))
-    assert used <= english.keys()
-
-
 @pytest.mark.parametrize(("width", "height", "language"), [(360, 740, "en"), (1280, 800, "mr")])
 def test_screenshots_to_look_at(chromium: Browser, serve: Serve, width: int, height: int, language: str) -> None:
     """Walks through every page, at a phone's and a desktop's width; nothing may be wider than the window."""
@@ -757,7 +756,7 @@ def test_screenshots_to_look_at(chromium: Browser, serve: Serve, width: int, hei
     page.click(hook("flag"))
     expect(page.locator(SAVE)).to_have_attribute("data-kind", "safe")
     take("safe", "dark", "contrast")
-    for no in range(2, 9):
+    for no in range(2, 12):
         page.click(hook("next"))
         if no == 2:
             page.locator(hook("option")).nth(2).check()
@@ -767,7 +766,11 @@ def test_screenshots_to_look_at(chromium: Browser, serve: Serve, width: int, hei
             page.locator(hook("match")).first.select_option(index=2)
         if no == 8:
             page.fill(hook("text"), "I walk over quietly.\n" * 3)
-        if no in (2, 4, 6, 8):
+        if no == 9:
+            page.locator(hook("gap")).first.select_option(index=1)
+        if no == 10:
+            page.locator(hook("order-down")).first.click()
+        if no in (2, 4, 6, 8, 9, 10):
             page.evaluate("scrollTo(0, 0)")
             take(f"question-{no}")
     opener = page.locator(hook("open-palette"))

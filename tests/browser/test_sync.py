@@ -308,8 +308,9 @@ def test_the_journal_outlives_the_page_and_keeps_attempts_apart(page: Page) -> N
     page.evaluate(
         """async () => {
           const { openJournal } = await import("/static/0/candidate/journal.js");
-          const journal = await openJournal("A|1");
-          const other = await openJournal("A|10");
+          const named = (name) => ({ name, key: "5a".repeat(32), handover: name });
+          const journal = await openJournal(named("a1"));
+          const other = await openJournal(named("a10"));
           await journal.append({ epoch: 1, seq: 1, item: 3, response: "x", flag: true, at: 5 });
           await journal.append({ epoch: 2, seq: 1, item: 3, response: { p: "c" }, flag: false, at: 6 });
           const fresh = { epoch: 2, seq: 2, item: 4, response: null, flag: false, at: 7 };
@@ -323,10 +324,11 @@ def test_the_journal_outlives_the_page_and_keeps_attempts_apart(page: Page) -> N
     found, other, erased, durable = page.evaluate(
         """async () => {
           const { openJournal } = await import("/static/0/candidate/journal.js");
-          const journal = await openJournal("A|1");
+          const named = (name) => ({ name, key: "5a".repeat(32), handover: name });
+          const journal = await openJournal(named("a1"));
           const found = await journal.load();
           await journal.erase();
-          return [found, await (await openJournal("A|10")).load(), await journal.load(), journal.durable];
+          return [found, await (await openJournal(named("a10"))).load(), await journal.load(), journal.durable];
         }"""
     )
     assert found == {
@@ -336,9 +338,10 @@ def test_the_journal_outlives_the_page_and_keeps_attempts_apart(page: Page) -> N
         ],
         "marks": {"2": 1},
         "notes": {"where": {"item": 3, "seen": [1, 3]}},
+        "damaged": 0,
     }
     assert [row["response"] for row in other["rows"]] == ["theirs"]
-    assert erased == {"rows": [], "marks": {}, "notes": {}}
+    assert erased == {"rows": [], "marks": {}, "notes": {}, "damaged": 0}
     assert durable
 
 
@@ -346,7 +349,8 @@ def test_what_the_disk_has_not_taken_yet_outlives_a_reload(page: Page) -> None:
     page.evaluate(
         """async () => {
           const { openJournal } = await import("/static/0/candidate/journal.js");
-          const journal = await openJournal("A|1");
+          const named = (name) => ({ name, key: "5a".repeat(32), handover: name });
+          const journal = await openJournal(named("a1"));
           await journal.append({ epoch: 1, seq: 1, item: 3, response: "old", flag: false, at: 5 });
           // A disk that never answers: as if the page went away in the middle of the writing.
           const real = IDBObjectStore.prototype.put;
@@ -360,27 +364,29 @@ def test_what_the_disk_has_not_taken_yet_outlives_a_reload(page: Page) -> None:
     rows, again, left = page.evaluate(
         """async () => {
           const { openJournal } = await import("/static/0/candidate/journal.js");
-          const { rows } = await (await openJournal("A|1")).load();
+          const named = (name) => ({ name, key: "5a".repeat(32), handover: name });
+          const { rows } = await (await openJournal(named("a1"))).load();
           await new Promise((done) => { setTimeout(done, 300); });
-          return [rows, (await (await openJournal("A|1")).load()).rows, localStorage.length];
+          return [rows, (await (await openJournal(named("a1"))).load()).rows, Object.keys(localStorage)];
         }"""
     )
     assert [(row["epoch"], row["seq"], row["response"]) for row in rows] == [(1, 2, "typed"), (2, 1, "new")]
     assert again == rows
-    assert left == 0
+    assert left == ["exam-sitting"]
 
 
 def test_storage_that_is_refused_or_breaks_is_said_and_stops_nothing(page: Page) -> None:
     refused, broken, told = page.evaluate(
         """async () => {
           const { openJournal } = await import("/static/0/candidate/journal.js");
+          const named = (name) => ({ name, key: "5a".repeat(32), handover: name });
           let told = 0;
-          const journal = await openJournal("B|1", () => { told += 1; });
+          const journal = await openJournal(named("b1"), () => { told += 1; });
           IDBObjectStore.prototype.put = () => { throw new DOMException("full", "QuotaExceededError"); };
           await journal.append({ epoch: 1, seq: 1, item: 1, response: "x", flag: false, at: 0 });
           const broken = journal.durable;
           IDBFactory.prototype.open = () => { throw new DOMException("no", "SecurityError"); };
-          const none = await openJournal("B|2");
+          const none = await openJournal(named("b2"));
           await none.append({ epoch: 1, seq: 1, item: 1, response: "x", flag: false, at: 0 });
           return [none.durable || (await none.load()).rows.length, broken, told];
         }"""

@@ -354,6 +354,19 @@ def exam_form(**changed: object) -> dict[str, object]:
     }
 
 
+async def test_an_exam_has_the_tools_that_are_ticked(client: Devices, cast: Cast, owner: Connection) -> None:
+    await cast.staff()
+    await cast.bank()
+    asha = await staff(client, "asha")
+    without = await send(asha, "/staff/exams/new", exam_form(title_en="Without"))
+    assert "Tools on the screen none" in words(await asha.get(without.headers["location"]))
+    ticked = exam_form(title_en="With", tools=["calculator", "notes"])
+    made = await send(asha, "/staff/exams/new", ticked)
+    assert "Tools on the screen calculator, rough notes" in words(await asha.get(made.headers["location"]))
+    kept = [row["tools"] for row in await owner.fetch("SELECT tools FROM exam ORDER BY exam_id")]
+    assert kept == [[], ["calculator", "notes"]]
+
+
 def local_now(after: dt.timedelta = dt.timedelta()) -> str:
     return (dt.datetime.now(ZoneInfo("Asia/Kolkata")) + after).strftime("%Y-%m-%dT%H:%M")
 
@@ -508,6 +521,7 @@ async def test_results_are_released_once_graded_and_listed(client: Devices, cast
         ({"bank_id": "999"}, "one of the banks"),
         ({"count": ["5", "5"]}, "came incomplete"),
         ({"owner": "me"}, "does not belong to it"),
+        ({"tools": ["abacus"]}, "among the tools of the list"),
         ({"minutes": ["60", "90"]}, "more than once"),
         ({"title_mr": "a\0b"}, "At most 200 characters"),
     ],
@@ -518,14 +532,17 @@ async def test_a_refused_exam_comes_back_as_it_was_typed(
     await cast.staff()
     await cast.bank()
     asha = await staff(client, "asha")
-    page = await send(asha, "/staff/exams/new", exam_form(**changed))
+    page = await send(asha, "/staff/exams/new", exam_form(**{"tools": ["notes"], **changed}))
     assert page.status_code == 400 and sentence in words(page), words(page)
     assert await owner.fetchval("SELECT count(*) FROM exam") == 0
     if changed.get("bank_id") is None:
         typed = {"grace_s": "20", "title_mr": "शिक्षक परीक्षा", **{k: v for k, v in changed.items() if k != "owner"}}
         for name, value in typed.items():
             first = value[0] if isinstance(value, list) else value
-            assert f'value="{html.escape(str(first)).replace(chr(0), "")}"' in page.text.replace("\0", ""), name
+            if name != "tools":
+                assert f'value="{html.escape(str(first)).replace(chr(0), "")}"' in page.text.replace("\0", ""), name
+        assert ('value="notes" checked' in page.text) == ("tools" not in changed)
+        assert 'value="calculator" checked' not in page.text
 
 
 @pytest.mark.parametrize(
