@@ -1,4 +1,4 @@
-"""The `exam` command: demo, serve, worker, nginx-config, migrate, seed, import, export, check."""
+"""The `exam` command: demo, serve, worker, nginx-config, migrate, seed, import, export, template, check."""
 
 import asyncio
 import csv
@@ -18,6 +18,7 @@ from exam.settings import Settings, SettingsError, read_settings
 
 T = TypeVar("T")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
 
 
 def _settings() -> Settings:
@@ -105,7 +106,7 @@ def worker(metrics_port: int | None, metrics_address: str) -> None:
 @click.option("--certificate-key", type=click.Path(path_type=Path), help="Its key.")
 @click.option("--redirect", multiple=True, metavar="ADDRESS", help="Plain address that leads to https; repeatable.")
 @click.option("--http2", is_flag=True, help="For nginx 1.25.1 or later.")
-@click.option("--static", type=click.Path(path_type=Path), help="Folder of /static/; this installation's by default.")
+@click.option("--static", type=click.Path(path_type=Path), help="Folder of unavailable.html; ours by default.")
 @click.option(
     "--temp",
     type=click.Path(path_type=Path),
@@ -225,45 +226,48 @@ def seed(password: str) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Read and report only. Nothing is stored.")
 @click.option("--report", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--bank", help="Bank that questions go into; the file's name if not given.")
+@click.option("--bank", help="Bank that questions go into, its number or name; the file's name if not given.")
+@click.option(
+    "--language", default="", help="Of texts that name none: en, mr, hi …; judged by their letters if not given."
+)
 @click.option("--accept-rest", is_flag=True, help="Store what can be taken although something was refused.")
 @click.option(
     "--codes",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Where the access codes of new candidates go. They are told only once.",
 )
-def import_file(file: Path, dry_run: bool, form: str, bank: str | None, accept_rest: bool, codes: Path | None) -> None:
-    """Takes questions from FILE.gift, or candidates from FILE.csv, and says what became of each.
+def import_file(
+    file: Path, dry_run: bool, form: str, bank: str | None, language: str, accept_rest: bool, codes: Path | None
+) -> None:
+    """Takes questions or candidates from FILE and says what became of each.
 
+    Questions come as GIFT, Aiken, Moodle XML, CSV, XLSX or bilingual JSON, candidates as CSV with registration_no.
     Without --accept-rest nothing is stored if anything was refused. Exit code 0: the file was readable, 2: it was not.
     """
-    _run(_import(file, dry_run, form, bank or file.stem, accept_rest, codes))
+    if language and not _LANGUAGE.fullmatch(language):
+        raise click.UsageError("--language is a tag such as en, mr or hi.")
+    _run(_import(file, dry_run, form, bank, language, accept_rest, codes))
 
 
-async def _import(file: Path, dry_run: bool, form: str, bank: str, accept_rest: bool, codes: Path | None) -> None:
+async def _import(
+    file: Path, dry_run: bool, form: str, bank: str | None, language: str, accept_rest: bool, codes: Path | None
+) -> None:
     from exam.imports.candidates import read_candidates
-    from exam.imports.gift import read_gift
-    from exam.imports.report import Unreadable
+    from exam.imports.formats import format_of, read_items
+    from exam.imports.tables import heads_items
 
     data = file.read_bytes()  # noqa: ASYNC240  a command has nothing else to do meanwhile
-    kind = file.suffix.lower()
-    if kind not in (".gift", ".txt", ".csv"):
-        raise Unreadable(f"{file.name}: questions come as .gift, candidates as .csv.")
-    if kind == ".csv":
+    stored = None
+    if format_of(data, file.name) == "csv" and not heads_items(data):
         rows, report = read_candidates(data, file.name)
-        stored = None
         if not dry_run:
             stored = await _store_candidates(_settings(), rows, report, file, accept_rest, codes)
     else:
-        pairs, report = read_gift(data, file.name)
-        stored = None
-        if not dry_run and (accept_rest or not report.refused):
-            stored = await _store_items(_settings(), bank, pairs)
-    if form == "json":
-        click.echo(msgspec.json.encode(report).decode())
-    else:
-        for line in report.lines():
-            click.echo(line)
+        pictures: dict[str, bytes] = {}
+        pairs, report = read_items(data, file.name, language=language, pictures=pictures)
+        if not dry_run:
+            stored = await _store_items(_settings(), bank or "", file.stem, pairs, pictures, report, accept_rest)
+    _tell(report, form)
     if dry_run:
         click.echo("A dry run: nothing was stored.", err=True)
     elif stored is None:
@@ -272,18 +276,45 @@ async def _import(file: Path, dry_run: bool, form: str, bank: str, accept_rest: 
         click.echo(stored, err=True)
 
 
-async def _store_items(settings: Settings, bank: str, pairs: list[Any]) -> str:
-    from exam.db import connect
-    from exam.items import import_items
+def _tell(report: Any, form: str) -> None:
+    if form == "json":
+        click.echo(msgspec.json.encode(report).decode())
+    else:
+        for line in report.lines():
+            click.echo(line)
 
-    titles = {item.section: {"en": item.section} for item, _ in pairs}
+
+async def _store_items(
+    settings: Settings,
+    bank: str,
+    otherwise: str,
+    pairs: list[Any],
+    pictures: dict[str, bytes],
+    report: Any,
+    accept_rest: bool,
+) -> str | None:
+    from exam.db import connect
+    from exam.items import bank_called, import_items, keep_picture, lacking_pictures
+
     connection = await connect(settings.url_of("author"), role="exam_author")
     try:
         async with connection.transaction():
-            done = await import_items(connection, bank, titles, pairs)
+            # A number names a bank that is there; a name may be new.
+            name = (await bank_called(connection, bank))["name"] if bank.isdecimal() else bank or otherwise
+            lacking = await lacking_pictures(connection, [item for item, _ in pairs], pictures)
+            sources = {entry.id: entry.source for entry in report.entries if entry.status != "refused"}
+            why = "A picture that it names is not in this hall."
+            report.withdraw({sources[code]: [why] for code in lacking})
+            if report.refused and not accept_rest:
+                return None
+            pairs = [(item, key) for item, key in pairs if item.code not in lacking]
+            titles = {item.section: {"en": item.section} for item, _ in pairs}
+            for picture in pictures.values():
+                await keep_picture(connection, picture)
+            done = await import_items(connection, name, titles, pairs)
     finally:
         await connection.close()
-    return f'Bank "{bank}": {done.new} new, {done.changed} with a new version, {done.same} as they were.'
+    return f'Bank "{name}": {done.new} new, {done.changed} with a new version, {done.same} as they were.'
 
 
 async def _store_candidates(
@@ -291,6 +322,7 @@ async def _store_candidates(
 ) -> str | None:
     from exam import roster
     from exam.db import connect
+    from exam.exports import harmless
 
     connection = await connect(settings.url_of("author"), role="exam_author")
     try:
@@ -306,7 +338,7 @@ async def _store_candidates(
                 codes.chmod(0o600)  # noqa: ASYNC240
                 writer = csv.writer(out)
                 writer.writerow(["registration_no", "name", "access_code"])
-                writer.writerows([number, _harmless(name), code] for number, name, code in done.codes)
+                writer.writerows([number, harmless(name), code] for number, name, code in done.codes)
     except FileExistsError:
         raise click.ClickException(f"{codes} is there already. Nothing was stored; choose another name.") from None
     finally:
@@ -315,17 +347,82 @@ async def _store_candidates(
 
 
 @main.command()
-@click.argument("slot_id", type=int)
+@click.argument("slot_id", type=int, required=False)
+@click.option("--bank", help="Instead of a slot: a bank, by its number or name, with its keys.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def export(slot_id: int, output: Path) -> None:
-    """Writes the results of a slot as CSV: a line for each candidate, by registration number."""
-    click.echo(_run(_export(_settings(), slot_id, output)))
+@click.option("--report", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def export(slot_id: int | None, bank: str | None, output: Path, form: str) -> None:
+    """Writes the results of a slot as CSV, or with --bank questions as .gift, .xlsx or .csv.
+
+    Results: a line for each candidate, by registration number. Questions: with a report of what the format cannot say.
+    """
+    if (slot_id is None) == (bank is None):
+        raise click.UsageError("Give the number of a slot, or --bank.")
+    if slot_id is not None:
+        click.echo(_run(_export(_settings(), slot_id, output)))
+    elif bank is not None:
+        if output.suffix.lower() not in (".gift", ".xlsx", ".csv"):
+            raise click.UsageError("Questions are written as .gift, .xlsx or .csv.")
+        _tell(_run(_export_bank(_settings(), bank, output)), form)
+
+
+async def _export_bank(settings: Settings, bank: str, output: Path) -> Any:
+    from exam import exports
+    from exam.audit import record
+    from exam.db import connect
+    from exam.items import bank_called, items_of
+
+    write = {".gift": exports.export_gift, ".xlsx": exports.export_xlsx, ".csv": exports.export_csv}
+    connection = await connect(settings.url_of("author"), role="exam_author")
+    try:
+        async with connection.transaction():
+            found = await bank_called(connection, bank)
+            data, report = write[output.suffix.lower()](await items_of(connection, found["bank_id"]))
+            await record(
+                connection,
+                "bank.exported",
+                staff=None,
+                district_id=found["district_id"],
+                bank_id=found["bank_id"],
+                items=report.items - report.refused,
+            )
+            # Readable by its owner alone: what is right stands in it.
+            with output.open("wb") as out:
+                output.chmod(0o600)  # noqa: ASYNC240
+                out.write(data)
+    finally:
+        await connection.close()
+    click.echo(f"{report.items - report.refused} questions written to {output}, with their keys.", err=True)
+    return report
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--language", "languages", multiple=True, default=("en", "mr", "hi"), show_default=True, help="Repeatable."
+)
+def template(file: Path, languages: tuple[str, ...]) -> None:
+    """Writes an empty table for questions, FILE.xlsx or FILE.csv, to be filled in and imported."""
+    from exam.exports import template_csv, template_xlsx
+
+    write = {".xlsx": template_xlsx, ".csv": template_csv}.get(file.suffix.lower())
+    if write is None:
+        raise click.UsageError("The template is written as .xlsx or .csv.")
+    if not all(_LANGUAGE.fullmatch(tag) for tag in languages):
+        raise click.UsageError("--language is a tag such as en, mr or hi.")
+    try:
+        with file.open("xb") as out:
+            out.write(write(languages))
+    except FileExistsError:
+        raise click.ClickException(f"{file} is there already. Choose another name.") from None
+    click.echo(f"{file} is to be filled in, a row for each question; then: exam import {file.name} --dry-run")
 
 
 async def _export(settings: Settings, slot_id: int, output: Path) -> str:
     from exam.audit import record
     from exam.db import connect
     from exam.errors import NothingHere
+    from exam.exports import harmless
     from exam.results import find_slot_day, list_results
 
     connection = await connect(settings.database_url)
@@ -357,7 +454,7 @@ async def _export(settings: Settings, slot_id: int, output: Path) -> str:
                         row["ended_by"],
                         ended,
                     ]
-                    writer.writerow(["" if cell is None else _harmless(str(cell)) for cell in cells])
+                    writer.writerow(["" if cell is None else harmless(str(cell)) for cell in cells])
                 if not rows:
                     break
                 written, after = written + len(rows), rows[-1]["registration"]
@@ -367,15 +464,6 @@ async def _export(settings: Settings, slot_id: int, output: Path) -> str:
     finally:
         await connection.close()
     return f"{written} candidates written to {output}."
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return (
-        f"'{cell}"
-        if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") and not cell[1:].replace(".", "").isdigit()
-        else cell
-    )
 
 
 @main.command()

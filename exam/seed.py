@@ -14,6 +14,7 @@ import msgspec
 from exam import items, migrations, papers, roster, slots
 from exam.auth import Role, StaffSession, hash_password, normal_registration
 from exam.db import Connection, load
+from exam.envelopes import lay_all
 from exam.imports.candidates import CandidateRow
 from exam.settings import Settings
 from exam.slots import SlotDraft
@@ -241,4 +242,5 @@ async def _plan(
         batch_id = (await find_batch_named.one(owner, district_id=admin.district_id, name=batch))["batch_id"]
         await slots.book_batch(owner, admin, slot_id, batch_id)
         await slots.pin(owner, admin, slot_id)
+        await lay_all(owner, settings, admin.district_id, slot_id)
     return slot_id

@@ -4,6 +4,11 @@ INSERT INTO bank (name, sections) VALUES (:name, :sections)
 ON CONFLICT (name) DO UPDATE SET sections = bank.sections || excluded.sections
 RETURNING bank_id, district_id
 
+-- name: find_bank_called
+-- A bank by its number, or by its name where no number is given.
+SELECT bank_id, district_id, name FROM bank
+WHERE (:bank_id::int IS NULL AND name = :name) OR bank_id = :bank_id
+
 -- name: list_latest
 -- The latest version of every item of a bank, with its key.
 SELECT i.item_id, i.code, i.version, v.body, k.key
@@ -31,6 +36,10 @@ SELECT n.item_id, n.version, n.body FROM unnest(:items::bigint[], :versions::int
 -- What is right in these versions.
 INSERT INTO item_key (item_id, version, key)
 SELECT n.item_id, n.version, n.key FROM unnest(:items::bigint[], :versions::int[], :keys::jsonb[]) AS n(item_id, version, key)
+
+-- name: list_pictures
+-- Which of these pictures are kept.
+SELECT encode(media_hash, 'hex') AS name FROM media WHERE media_hash = ANY (:hashes::bytea[])
 
 -- name: add_picture
 -- A picture, once.

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from exam.imports.making import ANSWER_LIMIT, section_of
 from exam.imports.maths import formulas
+from exam.imports.report import Broken
 from exam.imports.texts import BLANK, Format
 
 Kind = Literal["choice", "truefalse", "text", "numeric", "match", "essay", "description"]
 
 BLOCK_LIMIT = 50_000
-ANSWER_LIMIT = 64
 
 _ESCAPED = {":": "\x10", "#": "\x11", "=": "\x12", "{": "\x13", "}": "\x14", "~": "\x15", "\\": "\x16", "n": "\x17"}
 _UNESCAPED = str.maketrans({mask: char for char, mask in _ESCAPED.items() if char != "n"})
@@ -31,10 +32,6 @@ _MARKER = re.compile(r"([=~])")
 _TRUE_FALSE = re.compile(r"(T|F|TRUE|FALSE)\s*(?:#|$)", re.IGNORECASE)
 _ID = re.compile(r"\[id:((?:\\\]|[^\[\]\\])+)\]")
 _TAG = re.compile(r"\[tag:((?:\\\]|[^\[\]\\])+)\]")
-
-
-class Broken(ValueError):
-    """A question that does not follow the grammar; the message is a sentence for its author."""
 
 
 class Block(NamedTuple):
@@ -62,7 +59,10 @@ class Answer(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One question as written. In matching, `answers` are the prompts and their feedback the choices."""
+    """One question as written. In matching, `answers` are the prompts and their feedback the choices.
+
+    `code` is the id number that Moodle writes into a comment before the question.
+    """
 
     title: str
     prompt: Source
@@ -70,6 +70,7 @@ class Question(NamedTuple):
     answers: list[Answer]
     general: Source | None
     losses: list[str]
+    code: str = ""
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -124,12 +125,7 @@ def category(block: Block) -> str | None:
     text = block.text.strip()
     if not text.startswith("$CATEGORY:"):
         return None
-    path = _plain(_masked(_CONTROL.sub(" ", text.removeprefix("$CATEGORY:"))))
-    names = [" ".join(name.split()) for name in path.replace("//", "\0").split("/")]
-    names = [name.replace("\0", "/") for name in names]
-    while names and (not names[0] or names[0] == "top" or re.fullmatch(r"\$[a-z]+\$", names[0])):
-        names.pop(0)
-    return "/".join(name for name in names if name)
+    return section_of(_plain(_masked(_CONTROL.sub(" ", text.removeprefix("$CATEGORY:")))))
 
 
 def title_of(block: Block) -> str:
@@ -144,8 +140,8 @@ def parse(block: Block) -> Question:
     if len(block.text) > BLOCK_LIMIT:
         raise Broken(f"It is longer than {BLOCK_LIMIT} characters.")
     losses = []
-    if number := _ID.search(block.comments):
-        losses.append(f"The id number {_bare(number[1])} is not kept.")
+    number = _ID.search(block.comments)
+    code = " ".join(number[1].replace("\\]", "]").split()) if number else ""
     if tags := _TAG.findall(block.comments):
         losses.append(f"Tags are not kept: {', '.join(_bare(tag) for tag in tags)}.")
     if "\n\n" in block.text:
@@ -156,7 +152,7 @@ def parse(block: Block) -> Question:
     title, text = _title(_masked(text.strip()))
     opening, closing = text.find("{"), text.find("}")
     if opening < 0 and closing < 0:
-        return Question(title, _source(text, "moodle"), "description", [], None, losses)
+        return Question(title, _source(text, "moodle"), "description", [], None, losses, code)
     if opening < 0 or 0 <= closing < opening:
         raise Broken("A } stands before any {. Write \\} where a brace is part of the text.")
     if closing < 0:
@@ -171,7 +167,7 @@ def parse(block: Block) -> Question:
         general = _feedback(inside[cut + 4 :], prompt.form)
         inside = inside[:cut].rstrip()
     kind, answers = _answers(inside, prompt.form, losses)
-    return Question(title, prompt, kind, answers, general, losses)
+    return Question(title, prompt, kind, answers, general, losses, code)
 
 
 def _masked(text: str) -> str:

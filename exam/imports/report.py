@@ -11,6 +11,10 @@ class Unreadable(ValueError):
     """The file as a whole cannot be read; the message is a sentence for the person who brought it."""
 
 
+class Broken(ValueError):
+    """A question that does not follow its format; the message is a sentence for its author."""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One question or line: `source` is "file:line", `id` its name there, `reasons` the losses or the refusal."""
 
