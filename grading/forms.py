@@ -15,7 +15,7 @@ Of several gaps the first takes the first outputs, the next one goes on where it
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -25,23 +25,32 @@ from grading.scoring import Share
 
 _32 = 0xFFFFFFFF
 
+Navigation: TypeAlias = Literal["free", "forward"]
+
 
 class BlueprintSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`count` items of one bank section, worth `marks` each."""
+    """`count` items of one bank section, worth `marks` each; with `minutes` it has a time of its own."""
 
     section: Annotated[str, Meta(min_length=1, max_length=120)]
     count: Annotated[int, Meta(ge=1, le=1000)]
     marks: Share = "1"
+    minutes: Annotated[int, Meta(ge=1, le=600)] | None = None
 
 
 class Blueprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many items of which section a form gets; sections follow each other in this order.
 
-    Without `shuffle` the items of a section stand in the order of their codes.
+    Without `shuffle` the items of a section stand in the order of their codes. Either all sections have their own time
+    or none; then they are open one after the other. `navigation` "forward": no question that was left comes back.
     """
 
     sections: Annotated[list[BlueprintSection], Meta(min_length=1, max_length=100)]
     shuffle: bool = True
+    navigation: Navigation = "free"
+
+    def __post_init__(self) -> None:
+        if 0 < sum(section.minutes is not None for section in self.sections) < len(self.sections):
+            raise ValueError("Give every section its own time, or none of them.")
 
 
 class FormPlace(msgspec.Struct, frozen=True):

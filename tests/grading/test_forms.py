@@ -130,6 +130,9 @@ def test_doubles_are_refused() -> None:
         b'{"sections":[{"section":"law","count":0}]}',
         b'{"sections":[{"section":"law","count":1,"marks":"-1"}]}',
         b'{"sections":[{"section":"","count":1}]}',
+        b'{"sections": [{"section": "a", "count": 1, "minutes": 5}, {"section": "b", "count": 1}]}',
+        b'{"sections": [{"section": "a", "count": 1, "minutes": 0}]}',
+        b'{"sections": [{"section": "a", "count": 1}], "navigation": "backward"}',
     ],
 )
 def test_a_senseless_blueprint_is_refused(written: bytes) -> None:
