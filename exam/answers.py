@@ -43,13 +43,17 @@ Verdict = tuple[int, str]
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """One event: the state of one item. `response` is canonical JSON, `client_ms` evidence and never judged."""
+    """One event: the state of one item. `response` is canonical JSON, `client_ms` evidence and never judged.
+
+    `section` counts from 1 where sections have their own time, by which the row is judged; else it is 0.
+    """
 
     seq: int
     item: int
     response: str
     flag: bool
     client_ms: int
+    section: int = 0
 
 
 class Save(msgspec.Struct, frozen=True):
@@ -73,6 +77,8 @@ class Saved(msgspec.Struct, frozen=True):
     watermark: int
     deadline: dt.datetime
     kept: list[Verdict]
+    section_ends: list[dt.datetime] | None = None
+    """When the sections end, where they have their own time."""
 
 
 class _Sick(Exception):
@@ -203,17 +209,19 @@ class AnswerLog:
                 self._planned.add(planned)
             rows = await statement.many(connection, **_arrays(saves))
             deadlines: dict[int, dt.datetime] = {}
+            section_ends: dict[int, list[dt.datetime] | None] = {}
             taken: dict[int, int] = defaultdict(int)
-            for attempt_id, seq, deadline in rows:
+            for attempt_id, seq, deadline, ends in rows:
                 if seq:
                     taken[attempt_id] += 1
                 else:
-                    deadlines[attempt_id] = deadline
+                    deadlines[attempt_id], section_ends[attempt_id] = deadline, ends
             outcomes: list[Saved | BaseException | Again] = []
             doubtful: list[Save] = []
             for save in saves:
                 if taken[save.attempt_id] == len(save.lines):
-                    outcomes.append(Saved(save.lines[-1].seq, deadlines[save.attempt_id], []))
+                    deadline, ends = deadlines[save.attempt_id], section_ends[save.attempt_id]
+                    outcomes.append(Saved(save.lines[-1].seq, deadline, [], ends))
                     continue
                 outcomes.append(Again())
                 if save.attempt_id in deadlines:  # else somebody held a lock on it: it simply joins the next round
@@ -287,6 +295,7 @@ def _arrays(saves: Sequence[Save]) -> dict[str, Any]:
         "ages": [ages[save.attempt_id] for save in per_line],
         "seqs": [line.seq for line in lines],
         "items": [line.item for line in lines],
+        "sections": [line.section for line in lines],
         "responses": [line.response for line in lines],
         "flags": [line.flag for line in lines],
         "client_ms": [line.client_ms for line in lines],
@@ -312,4 +321,4 @@ def _outcome(save: Save, rows: Sequence[Row]) -> Saved | BaseException | Again:
     if "again" in found:
         return Again()
     kept = sorted((row["seq"], row["reason"]) for row in rows if row["verdict"] == "kept")
-    return Saved(max(watermark, save.lines[-1].seq), rows[0]["deadline"], kept)
+    return Saved(max(watermark, save.lines[-1].seq), rows[0]["deadline"], kept, rows[0]["section_ends"])

@@ -14,7 +14,7 @@ from litestar.routes import ASGIRoute, HTTPRoute
 from exam.hall import Hall
 from exam.settings import Settings, read_settings
 from exam.signals import stop_on_signals
-from exam.web import admin, author, candidate, health, invigilator, pages, planning, receipts, staff
+from exam.web import admin, analyses, author, candidate, files, health, invigilator, pages, planning, receipts, staff
 from exam.web.forms import LARGEST_FORM
 from exam.web.guards import staff_guard
 from exam.web.refusals import exception_handlers
@@ -78,13 +78,18 @@ def create_app(settings: Settings | None = None, extra_routes: list[object] | No
         guards=[staff_guard(hall)],
         request_max_body_size=LARGEST_FORM,
         route_handlers=[
-            *(handler for door in (staff, admin, planning, invigilator, author) for handler in door.routes(hall))
+            *(
+                handler
+                for door in (staff, admin, planning, invigilator, author, analyses)
+                for handler in door.routes(hall)
+            ),
         ],
     )
     app = Litestar(
         route_handlers=[
             *candidate.routes(hall),
             *health.routes(hall),
+            *files.routes(),
             *pages.routes(hall),
             *receipts.routes(hall),
             staffs,

@@ -17,8 +17,8 @@ from exam.auth import CandidateSession
 from exam.db import Again, Connection, Database, Group, Row, Rows, load
 from exam.errors import Ended, NotAllowed, NothingHere, NotStarted, OtherDevice, TooEarly, TooLate
 
-start_attempts, attempts_now, take_over, find_begun = load(
-    "attempts", "start_attempts", "attempts_now", "take_over", "find_begun"
+start_attempts, attempts_now, note_takeover, take_over, find_begun = load(
+    "attempts", "start_attempts", "attempts_now", "note_takeover", "take_over", "find_begun"
 )
 
 
@@ -31,6 +31,8 @@ class Start(msgspec.Struct, frozen=True):
     writer: bytes
     stamp: float
     by_code: bool
+    proved: bool = False
+    """Whether who began by code has shown what was in the envelope."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class Running(msgspec.Struct, frozen=True):
     watermark: int
     started_at: dt.datetime
     deadline: dt.datetime
+    section_ends: list[dt.datetime] | None
+    """Where sections have their own time; each is open from the end of the one before."""
     grace_s: int
     form_hash: bytes
     seed: int
@@ -90,13 +94,15 @@ class Starts:
     def __len__(self) -> int:
         return len(self._group)
 
-    async def start(self, session: CandidateSession, stamp: float, *, by_code: bool) -> Running:
+    async def start(
+        self, session: CandidateSession, stamp: float, *, by_code: bool = False, proved: bool = False
+    ) -> Running:
         """Starts the session's attempt, or says again how it was started.
 
         Raises TooEarly, TooLate, OtherDevice or Ended.
         """
         key = sat(session)
-        start = Start(key.district_id, key.exam_day, key.attempt_id, session.token_hash, stamp, by_code)
+        start = Start(key.district_id, key.exam_day, key.attempt_id, session.token_hash, stamp, by_code, proved)
         running = await self._group.add(start)
         self._remember(key.attempt_id)
         return running
@@ -136,6 +142,7 @@ class Starts:
                     writers=[start.writer for start in group],
                     ages=[age_of(start.stamp) for start in group],
                     by_codes=[start.by_code for start in group],
+                    proved=[start.proved for start in group],
                 )
                 started = {row["attempt_id"]: _running(row, 0) for row in rows if row["epoch"] is not None}
                 held = {row["attempt_id"] for row in rows}
@@ -150,10 +157,10 @@ class Starts:
 def _not_started(row: Row, start: Start) -> Running | BaseException | Again:
     """Why a start changed nothing: too early, too late, or started before; Again if the row changed meanwhile."""
     if row["state"] == "prepared":
-        arrived = time.time() - (0.0 if start.by_code else age_of(start.stamp))
-        if arrived < row["opens_at"].timestamp():
+        arrived = time.time() - age_of(start.stamp)
+        if (time.time() if start.by_code else arrived) < row["opens_at"].timestamp():
             return TooEarly(opens_at=round(row["opens_at"].timestamp() * 1000))
-        if not start.by_code and arrived > row["closes_at"].timestamp():
+        if arrived > row["closes_at"].timestamp() and not (start.by_code and start.proved):
             return TooLate()
         return Again()
     if row["state"] != "started":
@@ -169,6 +176,7 @@ def _running(row: Row, watermark: int) -> Running:
         watermark,
         row["started_at"],
         row["deadline"],
+        row["section_ends"],
         row["grace_s"],
         row["form_hash"],
         row["seed"],
@@ -179,23 +187,19 @@ def _running(row: Row, watermark: int) -> Running:
 async def take_over_attempt(db: Database, session: CandidateSession) -> Running:
     """Makes this session the writer under the next epoch. NotStarted, NotAllowed or Ended."""
     key = sat(session)
+    which = {"district_id": key.district_id, "day": key.exam_day, "attempt_id": key.attempt_id}
     async with db.web.transaction() as connection:
-        changed = await take_over.run(
-            connection,
-            district_id=key.district_id,
-            day=key.exam_day,
-            attempt_id=key.attempt_id,
-            writer=session.token_hash,
-        )
+        await note_takeover.run(connection, **which, writer=session.token_hash)
+        changed = await take_over.run(connection, **which, writer=session.token_hash)
         rows = await now_of(connection, key.exam_day, [key])
-    if not rows:
-        raise NothingHere
-    if not changed:
-        if rows[0]["state"] == "prepared":
-            raise NotStarted
-        if rows[0]["state"] != "started":
-            raise Ended
-        raise NotAllowed("The device was changed too often. The invigilator can allow another change.")
+        if not rows:
+            raise NothingHere
+        if not changed:  # and nothing stays noted
+            if rows[0]["state"] == "prepared":
+                raise NotStarted
+            if rows[0]["state"] != "started":
+                raise Ended
+            raise NotAllowed("The device was changed too often. The invigilator can allow another change.")
     return _running(rows[0], rows[0]["watermark"])
 
 

@@ -76,6 +76,12 @@ class Statement(msgspec.Struct, frozen=True):
         rows: Rows = await connection.fetch(self.text, *self._values(values))
         return rows
 
+    async def batches(self, connection: Connection, size: int, **values: Any) -> AsyncIterator[Rows]:
+        """All rows, at most `size` at once, through a cursor of the transaction: however many, they need no room."""
+        cursor = await connection.cursor(self.text, *self._values(values))
+        while rows := await cursor.fetch(size):
+            yield rows
+
     async def one_or_none(self, connection: Connection, **values: Any) -> Row | None:
         """The first row, None where there is none."""
         return await connection.fetchrow(self.text, *self._values(values))
@@ -259,7 +265,7 @@ class Database:
         self.web = Pool(settings.url_of("web"), "web", settings.web_connections, **steady)
         self.staff = Pool(settings.url_of("staff"), "staff", settings.staff_connections)
         self.author = Pool(settings.url_of("author"), "author", 2)
-        self.grading = Pool(settings.url_of("grading"), "grading", 4, statement_timeout="60000")
+        self.grading = Pool(settings.url_of("grading"), "grading", 5, statement_timeout="60000")
 
     async def open(self, *names: str) -> None:
         """Opens the named pools."""

@@ -50,6 +50,15 @@ class ForeignOrigin(Refusal):
     message = "This request came from another site and was not carried out."
 
 
+class OtherBrowser(Refusal):
+    status = 403
+    error = "safe_browser"
+    message = (
+        "This exam has to be opened in Safe Exam Browser, with the file of this exam. What was saved is safe. "
+        "If you are in Safe Exam Browser, speak to the invigilator."
+    )
+
+
 class NothingHere(Refusal):
     """What does not exist and what is somebody else's: both look the same."""
 

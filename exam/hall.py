@@ -8,12 +8,16 @@ from typing import Final, Literal
 from exam.answers import AnswerLog
 from exam.attempts import Starts
 from exam.auth import LogIns, Sessions
+from exam.browsers import Browsers
 from exam.cache import Store
 from exam.db import Database
+from exam.envelopes import CODES
 from exam.errors import Refusal, Unavailable
+from exam.events import Events
+from exam.handovers import Handovers
 from exam.jobs import Door
 from exam.metrics import Metrics
-from exam.papers import Papers
+from exam.papers import PAPERS, Papers
 from exam.receipts import Signer
 from exam.settings import Settings
 from exam.sittings import Notices, Sittings
@@ -23,10 +27,10 @@ log = logging.getLogger("exam.hall")
 
 NOTICES_EVERY: Final = 1.0
 
-Kind = Literal["report", "board", "login", "start"]
+Kind = Literal["event", "report", "board", "login", "start"]
 # Who stands back when saves become slow, in seconds from a save's arrival to its commit: those first who can wait best.
 # Saves and submits are not in this list, and never will be.
-SHED_AT: Final[dict[Kind, float]] = {"report": 0.3, "board": 0.6, "login": 1.0, "start": 1.5}
+SHED_AT: Final[dict[Kind, float]] = {"event": 0.2, "report": 0.3, "board": 0.6, "login": 1.0, "start": 1.5}
 STAND_BACK: Final = "Many people are writing just now, and they come first. Please try again in a few seconds."
 
 
@@ -42,14 +46,18 @@ class Hall:
         self.metrics = Metrics()
         self.answers = AnswerLog(self.db, self.metrics)
         self.starts = Starts(self.db)
-        self.papers = Papers(self.db, self.cache, settings.derived("sealed papers"))
+        self.events = Events(self.db)
+        self.papers = Papers(self.db, self.cache, settings.derived(PAPERS))
         self.notices = Notices(self.db)
+        self.browsers = Browsers(self.db, settings.public_origin)
         self.door = Door(settings.redis_state_url)
         self.signer = Signer(settings.receipt_key)
         self.submissions = Submissions(self.db, self.signer)
         self.sittings = Sittings(self.db)
         self.log_ins = LogIns(self.db, self.state, settings.derived("access codes"))
         self.journal_key = settings.derived("journals")
+        self.handovers = Handovers(self.db, self.answers, self.papers, self.journal_key)
+        self.code_key = settings.derived(CODES)
         self.ticket_key = settings.derived("arrival tickets")
         self.form_key = settings.derived("form tokens")
         self.cookie = "__Host-exam" if settings.tls else "exam"
@@ -64,18 +72,18 @@ class Hall:
         # The first connections now, so that no candidate waits for them; later, if the database is away.
         with suppress(Refusal):
             await self.db.saves.fill()
-            async with self.db.web.connection():
-                pass
+            await self.browsers.refresh()
         self._notices = asyncio.create_task(self._keep_notices())
 
     async def _keep_notices(self) -> None:
         while True:
-            try:
-                await self.notices.refresh()
-            except Refusal:
-                pass  # the database is away; the last known numbers stand
-            except Exception:
-                log.exception("announcements could not be read")
+            for refresh in (self.notices.refresh, self.browsers.refresh):
+                try:
+                    await refresh()
+                except Refusal:
+                    pass  # the database is away; what was last known stands
+                except Exception:
+                    log.exception("announcements, or who asks for Safe Exam Browser, could not be read")
             await asyncio.sleep(NOTICES_EVERY)
 
     def let(self, kind: Kind) -> None:
@@ -98,6 +106,7 @@ class Hall:
         await asyncio.gather(
             self.answers.drain(),
             self.starts.drain(),
+            self.events.drain(),
             self.submissions.drain(),
             self.sittings.drain(),
             self.log_ins.drain(),

@@ -93,7 +93,7 @@ def nginx_config(
 ) -> str:
     """The load balancer's configuration: nginx.conf.j2 filled in; ChildError for a value that would break it.
 
-    listen: "127.0.0.1:8000", "[::]:443"; upstreams: unix sockets or "host:port"; static: the folder of /static/;
+    listen: "127.0.0.1:8000", "[::]:443"; upstreams: unix sockets or "host:port"; static: where unavailable.html is;
     temp: an existing folder for bodies and the cache; server_names: other Hosts are dropped, empty takes all;
     certificate and its key: TLS; redirect: plain addresses that lead to https; http2: nginx is 1.25.1 or later;
     logs: access off and errors to stderr by default; user: of its workers when root starts it, by default root;
@@ -117,7 +117,6 @@ def nginx_config(
         server_names=server_names,
         upstreams=[f"unix:{one}" if isinstance(one, Path) else one for one in upstreams],
         static=_quoted(f"{static}/"),
-        static_file=f'{_quoted(f"{static}/")[:-1]}$exam_file"',
         temp={part: _quoted(temp / part) for part in ("body", "proxy", "fastcgi", "uwsgi", "scgi", "cache")},
         certificate=_quoted(certificate) if certificate else "",
         certificate_key=_quoted(certificate_key) if certificate_key else "",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from exam.cache import Store
 from exam.db import Connection, Database, load
 from exam.errors import NothingHere, NotPossible
-from grading.forms import Blueprint, FormPlace, NotEnoughItems, draw_forms
+from grading.forms import Blueprint, FormPlace, Navigation, NotEnoughItems, draw_forms
 from grading.items import Interaction, Item, Response, Text, response_fits
 
 (
@@ -45,6 +45,8 @@ from grading.items import Interaction, Item, Response, Text, response_fits
     "list_forms",
 )
 
+PAPERS: Final = "sealed papers"
+"""The purpose for which the secret of the papers' keys is derived."""
 CACHE_SECONDS: Final = 24 * 3600
 MOST_IN_MEMORY: Final = 64
 
@@ -58,13 +60,14 @@ class PaperItem(msgspec.Struct, frozen=True):
     interaction: Interaction
 
 
-class PaperSection(msgspec.Struct, frozen=True):
+class PaperSection(msgspec.Struct, frozen=True, omit_defaults=True):
     section: str
     title: Text
     items: list[int]
+    minutes: int | None = None
 
 
-class Paper(msgspec.Struct, frozen=True):
+class Paper(msgspec.Struct, frozen=True, omit_defaults=True):
     """Section 3 of docs/candidate-protocol.md, `GET /api/papers/{form}`."""
 
     version: int
@@ -74,6 +77,7 @@ class Paper(msgspec.Struct, frozen=True):
     languages: list[str]
     sections: list[PaperSection]
     items: list[PaperItem]
+    navigation: Navigation = "free"
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -83,14 +87,20 @@ class Loaded(msgspec.Struct, frozen=True):
     compressed: bytes
     sealed: "Sealed"
     interactions: list[Interaction]
-    titles: dict[str, Text]
-    """Section to its title."""
+    sections: list[PaperSection]
+    navigation: Navigation
+    timed: list[int]
+    """Where sections have their own time: the section of each item, counted from 1; else empty."""
 
     def takes(self, item: int, response: Response) -> bool:
         """Whether the paper has this item and the response fits it; item 0 takes the empty response only."""
         if item == 0:
             return response is None
         return 0 < item <= len(self.interactions) and response_fits(self.interactions[item - 1], response)
+
+    def section_of(self, item: int) -> int:
+        """The section by whose time an answer is judged, from 1; 0 where there is none, and for item 0."""
+        return self.timed[item - 1] if item and self.timed else 0
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -152,12 +162,19 @@ class Papers:
             packed,
             seal_paper(self._secret, form_hash, packed),
             [item.interaction for item in paper.items],
-            {section.section: section.title for section in paper.sections},
+            paper.sections,
+            paper.navigation,
+            _timed(paper),
         )
         self._loaded[form_hash] = loaded
         while len(self._loaded) > MOST_IN_MEMORY:
             self._loaded.popitem(last=False)
         return loaded
+
+
+def _timed(paper: Paper) -> list[int]:
+    places = {no: place for place, section in enumerate(paper.sections, start=1) for no in section.items}
+    return [places[item.no] for item in paper.items] if paper.sections[0].minutes is not None else []
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -184,23 +201,33 @@ async def picture(db: Database, media_hash: bytes) -> tuple[str, bytes]:
 
 
 def compose(
-    salt: str, title: Text, section_titles: dict[str, Text], places: list[FormPlace], items: dict[str, Item]
+    salt: str,
+    title: Text,
+    section_titles: dict[str, Text],
+    places: list[FormPlace],
+    items: dict[str, Item],
+    blueprint: Blueprint | None = None,
 ) -> bytes:
-    """The bytes of a paper: the same for the same items, whatever their keys are."""
+    """The bytes of a paper: the same for the same items, whatever their keys are; rules are those of the blueprint."""
     sections: dict[str, list[int]] = {}
     for place in places:
         sections.setdefault(place.section, []).append(place.item_no)
+    minutes = {section.section: section.minutes for section in blueprint.sections} if blueprint else {}
     languages = list(dict.fromkeys(language for place in places for language in items[place.code].prompt))
     paper = Paper(
         1,
         salt,
         title,
         languages,
-        [PaperSection(name, section_titles.get(name, {"en": name}), numbers) for name, numbers in sections.items()],
+        [
+            PaperSection(name, section_titles.get(name, {"en": name}), numbers, minutes.get(name))
+            for name, numbers in sections.items()
+        ],
         [
             PaperItem(place.item_no, items[place.code].prompt, place.marks, items[place.code].interaction)
             for place in places
         ],
+        blueprint.navigation if blueprint else "free",
     )
     return msgspec.json.encode(paper)
 
@@ -228,7 +255,7 @@ async def freeze(connection: Connection, exam_id: int, forms: int) -> list[bytes
         raise NotPossible(str(shortage)) from None
     hashes = []
     for form_no, places in enumerate(drawn, start=1):
-        paper = compose(secrets.token_hex(16), exam["title"], exam["sections"], places, items)
+        paper = compose(secrets.token_hex(16), exam["title"], exam["sections"], places, items, blueprint)
         form_hash = sha256(paper).digest()
         values: dict[str, Any] = {
             "form_hash": form_hash,

@@ -146,7 +146,8 @@ async def one_slot(connection: Connection, staff: StaffSession, slot_id: int) ->
 
 
 async def slot_of(connection: Connection, staff: StaffSession, slot_id: int) -> Row:
-    """As one_slot, with `forms`, `prepared` (attempts in any state) and `states` (state to number). NothingHere."""
+    """As one_slot, with `forms`, `prepared` (attempts in any state), `states` (state to number) and `by_code` (how many
+    began by the code). NothingHere."""
     only(staff, "invigilator", "district_admin", "platform_admin")
     row = await count_slot.one_or_none(connection, scope=staff.scope, slot_id=slot_id)
     if row is None:

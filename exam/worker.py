@@ -27,6 +27,7 @@ from exam.receipts import Signer
 from exam.results import MOST_TRIES, Grader, count_overdue, count_states, grading_ages
 from exam.settings import Settings
 from exam.signals import stop_on_signals
+from exam.statistics import analyse
 from exam.submissions import receipt_sealed, seal
 
 log = logging.getLogger("exam.worker")
@@ -34,6 +35,7 @@ log = logging.getLogger("exam.worker")
 SEAL_EVERY: Final = 1.0
 GRADE_EVERY: Final = 2.0
 LOOK_EVERY: Final = 5.0
+ANALYSE_EVERY: Final = 3.0
 AHEAD: Final = dt.timedelta(days=7)
 """Partitions that will lack then are told now, so that somebody has a week for `exam migrate`."""
 
@@ -79,6 +81,7 @@ class GradingWorker:
             asyncio.create_task(self._every(SEAL_EVERY, self.seal_and_receipt, stop)),
             asyncio.create_task(self._every(GRADE_EVERY, self.grade, stop)),
             asyncio.create_task(self._every(LOOK_EVERY, self.look, stop)),
+            asyncio.create_task(self._every(ANALYSE_EVERY, self.analyse, stop)),
             asyncio.create_task(self._listen(stop)),
         ]
         await stop.wait()
@@ -112,6 +115,12 @@ class GradingWorker:
         if graded:
             log.info("graded %d attempts", graded)
         return graded
+
+    async def analyse(self) -> None:
+        """Makes the analyses that somebody has asked for."""
+        made = await analyse(self.db)
+        if made:
+            log.info("made %d analyses", made)
 
     async def look(self) -> None:
         """Reads the figures for Prometheus, and repeats the tombstones of revoked sessions."""

@@ -79,7 +79,7 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     connection_kib: Annotated[float, Meta(ge=0, description="nginx's memory for a waiting TLS connection.")] = 40
     web_mib: Annotated[float, Meta(ge=0, description="Memory of a web worker or grader.")] = 150
     connections_per_web: Annotated[int, Meta(ge=1, description="Database connections of a web worker, all pools.")] = 13
-    connections_per_grader: Annotated[int, Meta(ge=1, description="Database connections of a grader.")] = 4
+    connections_per_grader: Annotated[int, Meta(ge=1, description="Database connections of a grader.")] = 5
     connection_mib: Annotated[float, Meta(ge=0, description="PostgreSQL's memory for a connection.")] = 10
     valkey_kib: Annotated[float, Meta(ge=0, description="The state Redis' memory for a candidate.")] = 1.5
 

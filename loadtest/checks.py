@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from loadtest.device import Event
 from loadtest.held import Form, Held, HeldRow
 from loadtest.proxy import Crossing
-from loadtest.reference import Row, code_of, digest, finals, mark
+from loadtest.reference import Row, code_of, digest, finals, mark, section_ends
 
 EPSILON: Final = 0.05
 GRANT_MARGIN: Final = 2.0
@@ -29,12 +29,12 @@ RULES: Final = {
     "H3": "one row per (attempt, epoch, seq), and the same verdict at each repetition",
     "H4": "what counts is the highest (epoch, seq); the receipt recomputes and verifies",
     "H5": "watermarks never fall, and a read shows what was acknowledged before it",
-    "H6": "nothing late is taken, nothing in time is refused, by the witness's clock",
+    "H6": "nothing is taken late or outside its section's time, nothing in time is refused, by the witness's clock",
     "H7": "one submission and one receipt; no row is accepted after it",
     "H8": "one result for each ended attempt, stored once; none left",
     "H9": "marks equal those of the reference grader, item by item",
     "H10": "no row of an epoch is accepted after a later one began",
-    "H11": "deadline = start + duration + grants + what the start waited for us, and never earlier than it was said",
+    "H11": "deadline = start (by code: opening) + duration + grants + wait for us, and never earlier than it was said",
     "H12": "every paper and form received is the pinned one",
     "live": "nobody had to give up, no process fell by itself, no answer was a defect",
 }
@@ -99,7 +99,7 @@ def check_attempt(ledger: Ledger, held: Held, history: History, form: Form, publ
     _acknowledged(ledger, name, held, history)
     _sent(ledger, name, held, history)
     _orders(ledger, name, history)
-    _arrivals(ledger, name, held, history)
+    _arrivals(ledger, name, held, history, form)
     _ends(ledger, name, held, history, public)
     _marks(ledger, name, held, form)
     _epochs(ledger, name, held, history)
@@ -200,7 +200,18 @@ def _orders(ledger: Ledger, name: str, history: History) -> None:
                 ledger.look("H5", shown.get(item, (0, 0)) >= place, old)
 
 
-def _arrivals(ledger: Ledger, name: str, held: Held, history: History) -> None:
+def _arrivals(ledger: Ledger, name: str, held: Held, history: History, form: Form) -> None:
+    def outside(item: int, wall: float) -> float:
+        """By how many seconds this moment is outside the item's section; negative within it, or where it has none.
+
+        What a section's end was when the moment was judged it is still, unless it lay ahead: time goes to what is open.
+        """
+        place = form.section_of(item)
+        if place is None:
+            return -float("inf")
+        opens = held.section_ends[place - 1] if place else -float("inf")
+        return max(opens - wall, wall - held.section_ends[place] - held.grace_s)
+
     def limit(moment: float) -> float:
         given = sum(seconds for at, seconds, _ in held.grants if at <= moment)
         return held.started_at + held.duration_s + given + held.grace_s
@@ -215,6 +226,13 @@ def _arrivals(ledger: Ledger, name: str, held: Held, history: History) -> None:
         if not row.reason:
             over = min(walls) - limit(row.committed)
             ledger.look("H6", over <= EPSILON, f"{name}: {row.epoch}/{row.seq} counts, {over * 1000:.0f} ms late")
+            least = min(outside(row.item, wall) for wall in walls)
+            what = f"{name}: {row.epoch}/{row.seq} counts, {least * 1000:.0f} ms outside its section"
+            ledger.look("H6", least <= EPSILON, what)
+        elif row.reason == "section":
+            within = -outside(row.item, nearest)
+            what = f"{name}: {row.epoch}/{row.seq} is kept for its section, {within * 1000:.0f} ms within it"
+            ledger.look("H6", within <= EPSILON, what)
         elif row.reason == "late":
             early = limit(row.committed - GRANT_MARGIN) - nearest
             ledger.look(
@@ -324,14 +342,35 @@ def _deadline(ledger: Ledger, name: str, held: Held, history: History) -> None:
     )
     wrong = held.deadline - held.started_at - held.duration_s - held.grant_s - held.delay_s
     ledger.look("H11", abs(wrong) < 0.002, f"{name}: the deadline is {wrong:+.3f} s off")
+    _sections(ledger, name, held)
     starts = [
         crossing.wall
         for one, event in history.asked.items()
         if event.op == "start"
         for crossing in history.crossings[one]
     ]
+    if held.by_code:  # its time has run since the opening, whenever the service heard of it
+        at_opening = held.started_at == held.opens_at and bool(starts) and min(starts) >= held.opens_at - EPSILON
+        off = held.started_at - held.opens_at
+        ledger.look("H11", at_opening, f"{name}: it began by code {off:+.3f} s from the opening, or without a start")
+        return
     apart = min((abs(held.started_at - wall) for wall in starts), default=float("inf"))
     ledger.look("H11", apart < 1, f"{name}: it started {apart:.3f} s away from every start that arrived")
+
+
+def _sections(ledger: Ledger, name: str, held: Held) -> None:
+    ordered = all(before < after for before, after in pairwise([held.started_at, *held.section_ends]))
+    ended = not held.section_ends or abs(held.section_ends[-1] - held.deadline) < 0.002
+    same = len(held.section_ends) == len(held.section_s)
+    ledger.look("H11", ordered and ended and same, f"{name}: its sections end at {held.section_ends}")
+    given = [(at, seconds) for at, seconds, _ in held.grants if at > held.started_at]
+    # Of a grant in the moment of the start or of an end nothing can be said, nor of one before the start was heard of.
+    near = any(abs(at - end) < GRANT_MARGIN for at, _ in given for end in held.section_ends)
+    near = near or held.by_code or any(at < held.started_at + held.delay_s + GRANT_MARGIN for at, _ in given)
+    if same and held.section_s and not near and sum(seconds for _, seconds, _ in held.grants) == held.grant_s:
+        wanted = section_ends(held.started_at, held.deadline, held.section_s, given)
+        apart = max(abs(one - other) for one, other in zip(held.section_ends, wanted, strict=True))
+        ledger.look("H11", apart < 0.002, f"{name}: its sections end up to {apart:.3f} s off")
 
 
 def check_skews(ledger: Ledger) -> None:

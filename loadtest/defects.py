@@ -216,8 +216,18 @@ def _stale_device_counts(_: int) -> None:
 
 
 def _no_grace(_: int) -> None:
-    _text(answers, "save_answers", ("h.deadline + h.grace_s * interval '1 second'", "h.deadline"))
-    _text(answers, "look_again", ("<= deadline + grace_s * interval '1 second'", "<= deadline"))
+    _text(answers, "save_answers", (" + h.grace_s * interval '1 second'", ""))
+    _text(answers, "look_again", (" + grace_s * interval '1 second'", ""))
+
+
+def _no_sections(_: int) -> None:
+    """A section takes answers before it opens and after it is over."""
+    _text(
+        answers,
+        "save_answers",
+        ("coalesce(h.section_ends[h.section], h.deadline)", "h.deadline"),
+        ("coalesce(h.arrived_at >= h.section_ends[h.section - 1], true)", "true"),
+    )
 
 
 def _time_anew(_: int) -> None:
@@ -272,6 +282,7 @@ DEFECTS: Final = {
     "off_by_one": Defect("calm", "the grader leaves the last item out", ("H9",), _off_by_one),
     "stale_device_counts": Defect("calm", "an old device goes on writing", ("H10",), _stale_device_counts),
     "no_grace": Defect("calm", "the grace is forgotten", ("H6",), _no_grace),
+    "no_sections": Defect("calm", "sections take answers out of their time", ("H6",), _no_sections),
     "time_anew": Defect("calm", "a take-over gives the whole time anew", ("H11",), _time_anew),
     "new_number": Defect("calm", "a repeated row gets a new number", ("H2",), _new_number),
     "two_submissions": Defect(

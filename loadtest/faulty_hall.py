@@ -198,7 +198,8 @@ def _options(count: int) -> list[Option]:
 
 
 def _item(code: str, interaction: Interaction, key: Key) -> tuple[Item, Key]:
-    return Item(code, "main", {"en": f"Question {code}"}, interaction), key
+    section = "main" if code < "q6" else "more"
+    return Item(code, section, {"en": f"Question {code}"}, interaction), key
 
 
 YES_NO: Final = [Option("true", {"en": "Yes"}), Option("false", {"en": "No"})]
@@ -303,10 +304,10 @@ async def set_scene(
     )
     await owner.copy_records_to_table(
         "attempt",
-        columns=["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "seed", "opens_at",
-                 "closes_at", "duration_s", "grace_s", "takeovers_left"],
+        columns=["district_id", "exam_day", "attempt_id", "slot_id", "candidate_id", "form_hash", "section_s", "seed",
+                 "opens_at", "closes_at", "duration_s", "grace_s", "takeovers_left"],
         records=[
-            (b.district_id, day, b.attempt_id, b.slot_id, b.attempt_id, forms[b.attempt_id % len(forms)],
+            (b.district_id, day, b.attempt_id, b.slot_id, b.attempt_id, *forms[b.attempt_id % len(forms)],
              random.randrange(2**32), opens_at, closes_at, b.duration_s, grace_s, 1000)
             for b in booked
         ],
@@ -317,10 +318,13 @@ async def set_scene(
     return booked, admin
 
 
-async def _forms(owner: Connection, grace_s: int) -> list[bytes]:
+async def _forms(owner: Connection, grace_s: int) -> list[tuple[bytes, list[int] | None]]:
+    """Two forms, and one whose sections have their own time: each with the lengths of its sections in seconds."""
+    sections = [{"section": name, "count": count, "marks": "4/3"} for name, count in (("main", 5), ("more", 7))]
     async with owner.transaction():
         bank_id = await owner.fetchval(
-            "INSERT INTO bank (name, sections) VALUES ('History', $1) RETURNING bank_id", {"main": {"en": "Main"}}
+            "INSERT INTO bank (name, sections) VALUES ('History', $1) RETURNING bank_id",
+            {"main": {"en": "Main"}, "more": {"en": "More"}},
         )
         for item, key in BANK:
             item_id = await owner.fetchval(
@@ -331,16 +335,24 @@ async def _forms(owner: Connection, grace_s: int) -> list[bytes]:
             )
             await owner.execute("INSERT INTO item_version VALUES ($1, 1, $2)", item_id, item)
             await owner.execute("INSERT INTO item_key VALUES ($1, 1, $2)", item_id, key)
-        exam_id = await owner.fetchval(
-            "INSERT INTO exam (title, bank_id, duration_s, grace_s, device_changes, blueprint, scheme) "
-            "VALUES ($1, $2, 60, $3, 100, $4, $5) RETURNING exam_id",
-            {"en": "History"},
-            bank_id,
-            grace_s,
-            {"sections": [{"section": "main", "count": len(BANK), "marks": "4/3"}], "shuffle": False},
-            {"negative": "1/4", "round_to": 2},
-        )
-        return await papers.freeze(owner, exam_id, 2)
+        forms: list[tuple[bytes, list[int] | None]] = []
+        for count, lengths in ((2, None), (1, [60, 120])):
+            timed = [{"minutes": seconds // 60} for seconds in lengths] if lengths else [{}, {}]
+            blueprint = {
+                "sections": [one | own for one, own in zip(sections, timed, strict=True)],
+                "shuffle": False,
+            }
+            exam_id = await owner.fetchval(
+                "INSERT INTO exam (title, bank_id, duration_s, grace_s, device_changes, blueprint, scheme) "
+                "VALUES ($1, $2, 180, $3, 100, $4, $5) RETURNING exam_id",
+                {"en": "History"},
+                bank_id,
+                grace_s,
+                blueprint,
+                {"negative": "1/4", "round_to": 2},
+            )
+            forms += [(form_hash, lengths) for form_hash in await papers.freeze(owner, exam_id, count)]
+        return forms
 
 
 class Grants:

@@ -68,6 +68,12 @@ class Held(msgspec.Struct):
     """How often a result was written."""
     grants: list[tuple[float, int, bool]] = []
     """Unix seconds, seconds given, and whether to the whole slot."""
+    section_s: list[int] = []
+    section_ends: list[float] = []
+    """Of sections with their own time: their lengths, and when they end."""
+    opens_at: float = 0.0
+    by_code: bool = False
+    """Whether it was begun by the code that the invigilator read out."""
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -76,6 +82,13 @@ class Form(msgspec.Struct, frozen=True):
     paper: dict[str, Any]
     keys: list[dict[str, Any]]
     scheme: dict[str, Any]
+
+    def section_of(self, item: int) -> int | None:
+        """The place of an item's section, from 0; None for void rows, and where sections have no time of their own."""
+        for place, section in enumerate(self.paper.get("sections", [])):
+            if "minutes" in section and item in section["items"]:
+                return place
+        return None
 
 
 def _seconds(moment: Any) -> float:
@@ -112,6 +125,10 @@ async def read_held(owner: Connection) -> dict[int, Held]:
                 submissions=[],
                 results=[],
                 grants=[],
+                opens_at=_seconds(row["opens_at"]),
+                by_code=row["by_code"],
+                section_s=row["section_s"] or [],
+                section_ends=[_seconds(end) for end in row["section_ends"] or []],
             )
             for row in await owner.fetch("SELECT * FROM attempt")
         }

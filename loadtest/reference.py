@@ -7,7 +7,7 @@ and docs/candidate-protocol.md. Where this and the service differ, one of them i
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -51,6 +51,21 @@ def finals(rows: Iterable[Row]) -> dict[int, Row]:
         if row.item and (row.item not in best or (row.epoch, row.seq) > (best[row.item].epoch, best[row.item].seq)):
             best[row.item] = row
     return best
+
+
+def section_ends(
+    started_at: float, deadline: float, lengths: Sequence[float], given: Iterable[tuple[float, float]]
+) -> list[float]:
+    """When timed sections end: they share the time from the start, but what was `given` since (when, how much) goes to
+    the one that was open, or to the last one when all were over. Seconds.
+    """
+    given = sorted(given)
+    span = deadline - started_at - sum(seconds for _, seconds in given)
+    ends = [started_at + span * sum(lengths[: place + 1]) / sum(lengths) for place in range(len(lengths))]
+    for moment, seconds in given:
+        first = next((place for place, end in enumerate(ends) if end > moment), len(ends) - 1)
+        ends = ends[:first] + [end + seconds for end in ends[first:]]
+    return ends
 
 
 def digest(form: str, salt: str, counted: Mapping[int, Row]) -> str:

@@ -68,6 +68,7 @@ class Sitter:
     __slots__ = (
         *("number", "thinks", "cookie", "form", "sheet", "offset", "opens_at", "deadline", "grace", "takeovers_left"),
         *("epoch", "seq", "sent", "watermark", "started", "ended", "digest", "sealed", "_earlier", "_kept"),
+        *("by_code", "_key"),
     )
 
     def __init__(self, number: int, thinks: tuple[float, float] = (20.0, 40.0)) -> None:
@@ -82,12 +83,26 @@ class Sitter:
         self.started = False
         self.ended = self.digest = self.sealed = ""
         self._kept = b""
+        self._key = ""
+        self.by_code: protocol.ByCode | None = None
         self._earlier: list[tuple[int, int, int]] = []
 
     # What is sent ---------------------------------------------------------------------------------------------
 
     def log_in(self) -> Call:
         return protocol.log_in(*login_of(self.number))
+
+    def open(self, code: str) -> None:
+        """Begins without the service, by the code that was read out. Unexpected where it opens nothing."""
+        if self.by_code is None or not self._kept:
+            raise Unexpected(protocol.START, "nothing here that a code could open")
+        self._key = protocol.open_envelope(code, self.by_code.form, self.by_code.envelope)
+        self.form, self.deadline = self.by_code.form, self.by_code.deadline / 1000
+        self.sheet = protocol.open_sealed(self.form, self._key, self._kept)
+
+    def start(self) -> Call:
+        """The start, told as the one it is."""
+        return protocol.start_by_code(self._key) if self._key else protocol.PRESS_START
 
     def write(self) -> int:
         """Answers one item; its seq. Not sent yet."""
@@ -157,6 +172,7 @@ class Sitter:
                 raise Unexpected(operation, "200 without a cookie")
             self.cookie = cookie
         self.sealed = sitting.sealed or ""
+        self.by_code = sitting.by_code or self.by_code
         self.offset = sitting.now / 1000 - time.time()
         self.opens_at = sitting.slot.opens_at / 1000
         attempt = sitting.attempt
@@ -200,6 +216,9 @@ class Sitter:
             self.seq = self.sent = self.watermark = 0
         elif running.epoch != 1 or running.watermark != self.watermark:
             raise Unexpected(operation, "another epoch or watermark than those of a start")
+        begun = self.by_code if self._key and operation == protocol.START else None
+        if begun is not None and (running.started_at, running.deadline) != (begun.started_at, begun.deadline):
+            raise Unexpected(operation, "another time than that of a start by code")
         self.epoch, self.form, self.started = running.epoch, running.form, True
         self.deadline, self.grace = running.deadline / 1000, running.grace_ms / 1000
         if self._kept and not self.sheet:

@@ -1,16 +1,19 @@
 -- name: save_answers
--- Takes the rows that count: their attempt runs, in this epoch, they arrived in time, and the row before each request is held.
+-- Takes the rows that count: their attempt runs, in this epoch, they arrived in time (where sections have their own time: in that
+-- of theirs; section 0 is none), and the row before each request is held.
 -- There are no gaps, so whatever is not above the highest row in quarantine is held: it is no new row, even if time was given
 -- since, and needs no look for the one before.
 -- Locked attempts are skipped and come again. The share lock keeps a submit, a seal or a take-over from committing in
--- between. Returns a line per attempt that could be looked at (seq 0, with its deadline) and a line per row taken.
+-- between. Returns a line per attempt that could be looked at (seq 0, with its deadline and the ends of sections that have their own
+-- time) and a line per row taken.
 WITH req AS (
   SELECT * FROM unnest(:districts::smallint[], :attempts::bigint[], :epochs::smallint[], :firsts::int[], :ages::real[],
-                       :seqs::int[], :items::smallint[], :responses::text[], :flags::boolean[], :client_ms::bigint[])
-    AS r(district_id, attempt_id, epoch, first, age, seq, item, response, flag, client_ms)
+                       :seqs::int[], :items::smallint[], :sections::smallint[], :responses::text[], :flags::boolean[],
+                       :client_ms::bigint[])
+    AS r(district_id, attempt_id, epoch, first, age, seq, item, section, response, flag, client_ms)
 ), held AS MATERIALIZED (
   SELECT r.*, statement_timestamp() - r.age * interval '1 second' AS arrived_at,
-         a.state, a.epoch AS open_epoch, a.deadline, a.grace_s
+         a.state, a.epoch AS open_epoch, a.deadline, a.grace_s, a.section_ends
   FROM req r
   JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
   FOR SHARE OF a SKIP LOCKED
@@ -23,7 +26,8 @@ WITH req AS (
       AND q.attempt_id = h.attempt_id AND q.epoch = h.epoch
   ) k
   WHERE h.state = 'started' AND h.epoch = h.open_epoch
-    AND h.arrived_at <= h.deadline + h.grace_s * interval '1 second'
+    AND h.arrived_at <= coalesce(h.section_ends[h.section], h.deadline) + h.grace_s * interval '1 second'
+    AND coalesce(h.arrived_at >= h.section_ends[h.section - 1], true)
     AND h.seq > k.kept
     AND (h.first <= k.kept + 1
       OR EXISTS (SELECT FROM answer p WHERE p.district_id = h.district_id AND p.exam_day = :day
@@ -31,9 +35,9 @@ WITH req AS (
   ON CONFLICT DO NOTHING
   RETURNING attempt_id, seq
 )
-SELECT attempt_id, 0 AS seq, deadline FROM held WHERE seq = first
+SELECT attempt_id, 0 AS seq, deadline, section_ends FROM held WHERE seq = first
 UNION ALL
-SELECT attempt_id, seq, NULL FROM taken
+SELECT attempt_id, seq, NULL, NULL FROM taken
 
 -- name: hold_attempts
 -- Holds attempts as they are until the end of the transaction. A statement of its own: whoever waits for a lock and looks in
@@ -47,15 +51,19 @@ FOR SHARE OF a
 
 -- name: look_again
 -- Under the lock of hold_attempts: says what became of rows that were not taken, and keeps in quarantine those that came too late, from a device that is
--- no longer the writer, or after the end. Run until it changes nothing it gives the same verdicts: counted, kept, conflict, gap,
--- not_started, unknown_epoch, too_many_kept, or again for a row that should count after all.
+-- no longer the writer, outside the time of their section, or after the end. Rows of epoch 0, written by code before any start was heard of, never count: they wait
+-- for a start while time runs, and are kept. Run until it changes nothing it gives the same verdicts: counted, kept, conflict, gap,
+-- not_started, unknown_epoch, too_many_kept, or again for a row that should count after all. While one row of a request is to come
+-- again none of them is kept: what is below the highest row in quarantine passes for held.
 WITH req AS (
   SELECT * FROM unnest(:districts::smallint[], :attempts::bigint[], :epochs::smallint[], :firsts::int[], :ages::real[],
-                       :seqs::int[], :items::smallint[], :responses::text[], :flags::boolean[], :client_ms::bigint[])
-    AS r(district_id, attempt_id, epoch, first, age, seq, item, response, flag, client_ms)
+                       :seqs::int[], :items::smallint[], :sections::smallint[], :responses::text[], :flags::boolean[],
+                       :client_ms::bigint[])
+    AS r(district_id, attempt_id, epoch, first, age, seq, item, section, response, flag, client_ms)
 ), held AS MATERIALIZED (
   SELECT r.*, statement_timestamp() - r.age * interval '1 second' AS arrived_at,
-         a.state, a.epoch AS open_epoch, a.deadline, a.grace_s
+         a.state, a.epoch AS open_epoch, a.grace_s, a.section_ends, coalesce(a.deadline, coalesce(a.ends_at,
+           a.opens_at + a.duration_s * interval '1 second') + a.grant_s * interval '1 second') AS deadline
   FROM req r
   JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
 ), known AS MATERIALIZED (
@@ -80,25 +88,30 @@ WITH req AS (
     WHEN is_answer AND same THEN 'counted'
     WHEN kept_for IS NOT NULL AND same THEN 'kept'
     WHEN is_answer OR kept_for IS NOT NULL THEN 'conflict'
-    WHEN state = 'prepared' THEN 'not_started'
+    WHEN state = 'prepared' AND (epoch > 0 OR arrived_at <= deadline + grace_s * interval '1 second') THEN 'not_started'
     WHEN epoch > open_epoch THEN 'unknown_epoch'
     WHEN first > watermark + 1 THEN 'gap'
-    WHEN state = 'started' AND epoch = open_epoch AND arrived_at <= deadline + grace_s * interval '1 second' THEN 'again'
+    WHEN state = 'started' AND epoch = open_epoch
+      AND arrived_at <= coalesce(section_ends[section], deadline) + grace_s * interval '1 second'
+      AND coalesce(arrived_at >= section_ends[section - 1], true) THEN 'again'
     WHEN kept_rows >= :most_kept::int THEN 'too_many_kept'
     ELSE 'keep' END AS verdict,
     CASE WHEN kept_for IS NOT NULL THEN kept_for
+         WHEN state = 'prepared' THEN 'late'
          WHEN epoch < open_epoch THEN 'stale_device'
          WHEN state <> 'started' THEN 'closed'
-         ELSE 'late' END AS reason
+         WHEN arrived_at > deadline + grace_s * interval '1 second' THEN 'late'
+         ELSE 'section' END AS reason
   FROM known k
 ), kept AS (
   INSERT INTO quarantine (district_id, exam_day, attempt_id, epoch, seq, item, response, flag, client_ms, arrived_at, reason)
   SELECT district_id, :day, attempt_id, epoch, seq, item, response, flag, client_ms, arrived_at, reason
-  FROM verdict WHERE verdict = 'keep'
+  FROM verdict v
+  WHERE verdict = 'keep' AND NOT EXISTS (SELECT FROM verdict o WHERE o.attempt_id = v.attempt_id AND o.verdict = 'again')
   ON CONFLICT DO NOTHING
   RETURNING attempt_id, seq
 )
-SELECT v.attempt_id, v.seq, v.deadline, v.watermark, v.reason,
+SELECT v.attempt_id, v.seq, v.deadline, v.section_ends, v.watermark, v.reason,
   CASE WHEN v.verdict <> 'keep' THEN v.verdict
        WHEN EXISTS (SELECT FROM kept k WHERE k.attempt_id = v.attempt_id AND k.seq = v.seq) THEN 'kept'
        ELSE 'again' END AS verdict

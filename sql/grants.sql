@@ -1,6 +1,7 @@
 -- name: add_time
 -- Gives time to those of a slot (or one of them) who have not ended: what they have been given grows, and so does the
--- deadline of those who run. Locked in order, so that two grants, or a grant and a save, never wait for each other in a
+-- deadline of those who run. Where sections have their own time it goes to the one that is open now: what has ended stays
+-- so, what is to come begins later and lasts as long. Locked in order, so that two grants, or a grant and a save, never wait for each other in a
 -- ring; whoever is sealed or submits meanwhile is left out. How many there are, how many it changed, and who it is.
 WITH held AS MATERIALIZED (
   SELECT a.attempt_id, a.candidate_id FROM attempt a
@@ -10,7 +11,12 @@ WITH held AS MATERIALIZED (
   FOR NO KEY UPDATE
 ), given AS (
   UPDATE attempt a
-  SET grant_s = a.grant_s + :seconds::int, deadline = a.deadline + :seconds::int * interval '1 second'
+  SET grant_s = a.grant_s + :seconds::int, deadline = a.deadline + :seconds::int * interval '1 second',
+      section_ends = (
+        SELECT array_agg(CASE WHEN n.ends > statement_timestamp() OR n.place = cardinality(a.section_ends)
+                              THEN n.ends + :seconds::int * interval '1 second' ELSE n.ends END ORDER BY n.place)
+        FROM unnest(a.section_ends) WITH ORDINALITY AS n(ends, place)
+      )
   FROM held h
   WHERE a.district_id = :district_id AND a.exam_day = :day AND a.attempt_id = h.attempt_id
     AND a.state IN ('prepared', 'started')

@@ -23,7 +23,7 @@ BEGIN
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I FOR VALUES IN (%s)',
                    noun || '_d' || district, noun, district);
   END LOOP;
-  FOREACH noun IN ARRAY ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result'] LOOP
+  FOREACH noun IN ARRAY ARRAY['attempt', 'answer', 'quarantine', 'event', 'submission', 'result'] LOOP
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I FOR VALUES IN (%s) PARTITION BY RANGE (exam_day)',
                    noun || '_d' || district, noun, district);
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I DEFAULT',
@@ -54,7 +54,7 @@ CREATE FUNCTION public.missing_partitions(district smallint, on_day date) RETURN
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
   SELECT noun || '_d' || district || to_char(on_day, '_YYYY_MM')
-  FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result']) AS noun
+  FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'event', 'submission', 'result']) AS noun
   WHERE to_regclass('public.' || noun || '_d' || district || to_char(on_day, '_YYYY_MM')) IS NULL
 $$;
 CREATE FUNCTION public.scope() RETURNS smallint[]
@@ -62,6 +62,27 @@ CREATE FUNCTION public.scope() RETURNS smallint[]
     AS $$
   SELECT string_to_array(nullif(current_setting('exam.scope', true), ''), ',')::smallint[]
 $$;
+CREATE FUNCTION public.share_out(begins timestamp with time zone, ends timestamp with time zone, section_s integer[]) RETURNS timestamp with time zone[]
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  SELECT array_agg(CASE WHEN n.place = cardinality(section_s) THEN ends
+                        ELSE begins + make_interval(secs => date_part('epoch', ends - begins) * n.until / n.whole) END ORDER BY n.place)
+  FROM (SELECT s.place, sum(s.seconds) OVER (ORDER BY s.place) AS until, sum(s.seconds) OVER () AS whole
+        FROM unnest(section_s) WITH ORDINALITY AS s(seconds, place)) n
+$$;
+CREATE TABLE public.analysis (
+    exam_id integer NOT NULL,
+    district_id smallint NOT NULL,
+    wanted_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries smallint DEFAULT 0 NOT NULL,
+    leased_until timestamp with time zone,
+    made_at timestamp with time zone,
+    failure text,
+    figures jsonb,
+    options jsonb,
+    CONSTRAINT analysis_check CHECK ((((made_at IS NULL) = (figures IS NULL)) AND ((made_at IS NULL) = (options IS NULL))))
+);
 CREATE TABLE public.announcement (
     announcement_id integer NOT NULL,
     district_id smallint NOT NULL,
@@ -125,6 +146,7 @@ CREATE TABLE public.attempt (
     closes_at timestamp with time zone NOT NULL,
     ends_at timestamp with time zone,
     duration_s integer NOT NULL,
+    section_s integer[],
     grace_s smallint NOT NULL,
     grant_s integer DEFAULT 0 NOT NULL,
     delay_s real DEFAULT 0 NOT NULL,
@@ -133,15 +155,21 @@ CREATE TABLE public.attempt (
     epoch smallint DEFAULT 0 NOT NULL,
     writer bytea,
     started_at timestamp with time zone,
+    by_code boolean DEFAULT false NOT NULL,
     deadline timestamp with time zone,
+    section_ends timestamp with time zone[],
     ended_at timestamp with time zone,
     CONSTRAINT attempt_check CHECK (((state = 'prepared'::text) = (epoch = 0))),
     CONSTRAINT attempt_check1 CHECK (((state = 'prepared'::text) OR ((started_at IS NOT NULL) AND (deadline IS NOT NULL) AND (writer IS NOT NULL)))),
     CONSTRAINT attempt_check2 CHECK (((state = ANY (ARRAY['prepared'::text, 'started'::text])) = (ended_at IS NULL))),
+    CONSTRAINT attempt_check3 CHECK (((section_ends IS NULL) = ((section_s IS NULL) OR (state = 'prepared'::text)))),
+    CONSTRAINT attempt_check4 CHECK (((cardinality(section_ends) = cardinality(section_s)) AND (section_ends[cardinality(section_ends)] = deadline))),
+    CONSTRAINT attempt_check5 CHECK (((NOT by_code) OR ((state <> 'prepared'::text) AND (started_at = opens_at) AND (delay_s = (0)::double precision)))),
     CONSTRAINT attempt_delay_s_check CHECK (((delay_s >= (0)::double precision) AND (delay_s <= (30)::double precision))),
     CONSTRAINT attempt_duration_s_check CHECK ((duration_s > 0)),
     CONSTRAINT attempt_grace_s_check CHECK ((grace_s >= 0)),
     CONSTRAINT attempt_grant_s_check CHECK ((grant_s >= 0)),
+    CONSTRAINT attempt_section_s_check CHECK (((cardinality(section_s) > 0) AND (0 < ALL (section_s)))),
     CONSTRAINT attempt_seed_check CHECK (((seed >= 0) AND (seed <= '4294967295'::bigint))),
     CONSTRAINT attempt_state_check CHECK ((state = ANY (ARRAY['prepared'::text, 'started'::text, 'submitted'::text, 'sealed'::text, 'graded'::text, 'released'::text]))),
     CONSTRAINT attempt_takeovers_left_check CHECK ((takeovers_left >= 0))
@@ -159,6 +187,7 @@ CREATE TABLE public.attempt_default (
     closes_at timestamp with time zone CONSTRAINT attempt_closes_at_not_null NOT NULL,
     ends_at timestamp with time zone,
     duration_s integer CONSTRAINT attempt_duration_s_not_null NOT NULL,
+    section_s integer[],
     grace_s smallint CONSTRAINT attempt_grace_s_not_null NOT NULL,
     grant_s integer DEFAULT 0 CONSTRAINT attempt_grant_s_not_null NOT NULL,
     delay_s real DEFAULT 0 CONSTRAINT attempt_delay_s_not_null NOT NULL,
@@ -167,15 +196,21 @@ CREATE TABLE public.attempt_default (
     epoch smallint DEFAULT 0 CONSTRAINT attempt_epoch_not_null NOT NULL,
     writer bytea,
     started_at timestamp with time zone,
+    by_code boolean DEFAULT false CONSTRAINT attempt_by_code_not_null NOT NULL,
     deadline timestamp with time zone,
+    section_ends timestamp with time zone[],
     ended_at timestamp with time zone,
     CONSTRAINT attempt_check CHECK (((state = 'prepared'::text) = (epoch = 0))),
     CONSTRAINT attempt_check1 CHECK (((state = 'prepared'::text) OR ((started_at IS NOT NULL) AND (deadline IS NOT NULL) AND (writer IS NOT NULL)))),
     CONSTRAINT attempt_check2 CHECK (((state = ANY (ARRAY['prepared'::text, 'started'::text])) = (ended_at IS NULL))),
+    CONSTRAINT attempt_check3 CHECK (((section_ends IS NULL) = ((section_s IS NULL) OR (state = 'prepared'::text)))),
+    CONSTRAINT attempt_check4 CHECK (((cardinality(section_ends) = cardinality(section_s)) AND (section_ends[cardinality(section_ends)] = deadline))),
+    CONSTRAINT attempt_check5 CHECK (((NOT by_code) OR ((state <> 'prepared'::text) AND (started_at = opens_at) AND (delay_s = (0)::double precision)))),
     CONSTRAINT attempt_delay_s_check CHECK (((delay_s >= (0)::double precision) AND (delay_s <= (30)::double precision))),
     CONSTRAINT attempt_duration_s_check CHECK ((duration_s > 0)),
     CONSTRAINT attempt_grace_s_check CHECK ((grace_s >= 0)),
     CONSTRAINT attempt_grant_s_check CHECK ((grant_s >= 0)),
+    CONSTRAINT attempt_section_s_check CHECK (((cardinality(section_s) > 0) AND (0 < ALL (section_s)))),
     CONSTRAINT attempt_seed_check CHECK (((seed >= 0) AND (seed <= '4294967295'::bigint))),
     CONSTRAINT attempt_state_check CHECK ((state = ANY (ARRAY['prepared'::text, 'started'::text, 'submitted'::text, 'sealed'::text, 'graded'::text, 'released'::text]))),
     CONSTRAINT attempt_takeovers_left_check CHECK ((takeovers_left >= 0))
@@ -288,6 +323,60 @@ CREATE TABLE public.district (
     name jsonb NOT NULL,
     CONSTRAINT district_code_check CHECK ((code ~ '^[A-Z]{2,8}$'::text))
 );
+CREATE TABLE public.envelope (
+    district_id smallint NOT NULL,
+    slot_id integer NOT NULL,
+    form_hash bytea NOT NULL,
+    salt bytea NOT NULL,
+    rounds integer NOT NULL,
+    sealed bytea NOT NULL,
+    CONSTRAINT envelope_rounds_check CHECK ((rounds >= 600000)),
+    CONSTRAINT envelope_salt_check CHECK ((length(salt) = 16)),
+    CONSTRAINT envelope_sealed_check CHECK ((length(sealed) = 48))
+);
+CREATE TABLE public.event (
+    district_id smallint NOT NULL,
+    exam_day date NOT NULL,
+    attempt_id bigint NOT NULL,
+    page integer NOT NULL,
+    event_no integer NOT NULL,
+    kind text NOT NULL,
+    arrived_at timestamp with time zone NOT NULL,
+    age_ms integer NOT NULL,
+    span_ms integer,
+    item smallint,
+    characters integer,
+    CONSTRAINT event_age_ms_check CHECK ((age_ms >= 0)),
+    CONSTRAINT event_characters_check CHECK ((characters >= 0)),
+    CONSTRAINT event_check CHECK (((kind = 'paste'::text) = (characters IS NOT NULL))),
+    CONSTRAINT event_event_no_check CHECK ((event_no > 0)),
+    CONSTRAINT event_item_check CHECK ((item > 0)),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['away'::text, 'hidden'::text, 'windowed'::text, 'paste'::text, 'offline'::text, 'device'::text]))),
+    CONSTRAINT event_page_check CHECK ((page >= 0)),
+    CONSTRAINT event_span_ms_check CHECK ((span_ms >= 0))
+)
+PARTITION BY LIST (district_id);
+CREATE TABLE public.event_default (
+    district_id smallint CONSTRAINT event_district_id_not_null NOT NULL,
+    exam_day date CONSTRAINT event_exam_day_not_null NOT NULL,
+    attempt_id bigint CONSTRAINT event_attempt_id_not_null NOT NULL,
+    page integer CONSTRAINT event_page_not_null NOT NULL,
+    event_no integer CONSTRAINT event_event_no_not_null NOT NULL,
+    kind text CONSTRAINT event_kind_not_null NOT NULL,
+    arrived_at timestamp with time zone CONSTRAINT event_arrived_at_not_null NOT NULL,
+    age_ms integer CONSTRAINT event_age_ms_not_null NOT NULL,
+    span_ms integer,
+    item smallint,
+    characters integer,
+    CONSTRAINT event_age_ms_check CHECK ((age_ms >= 0)),
+    CONSTRAINT event_characters_check CHECK ((characters >= 0)),
+    CONSTRAINT event_check CHECK (((kind = 'paste'::text) = (characters IS NOT NULL))),
+    CONSTRAINT event_event_no_check CHECK ((event_no > 0)),
+    CONSTRAINT event_item_check CHECK ((item > 0)),
+    CONSTRAINT event_kind_check CHECK ((kind = ANY (ARRAY['away'::text, 'hidden'::text, 'windowed'::text, 'paste'::text, 'offline'::text, 'device'::text]))),
+    CONSTRAINT event_page_check CHECK ((page >= 0)),
+    CONSTRAINT event_span_ms_check CHECK ((span_ms >= 0))
+);
 CREATE TABLE public.exam (
     exam_id integer NOT NULL,
     district_id smallint,
@@ -297,13 +386,19 @@ CREATE TABLE public.exam (
     grace_s smallint DEFAULT 20 NOT NULL,
     device_changes smallint DEFAULT 2 NOT NULL,
     tools text[] DEFAULT '{}'::text[] NOT NULL,
+    records text[] DEFAULT '{focus,paste,network,device}'::text[] NOT NULL,
+    config_keys text[] DEFAULT '{}'::text[] NOT NULL,
+    browser_keys text[] DEFAULT '{}'::text[] NOT NULL,
     blueprint jsonb NOT NULL,
     scheme jsonb DEFAULT '{}'::jsonb NOT NULL,
     frozen_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT exam_browser_keys_check CHECK (((cardinality(browser_keys) <= 20) AND (array_to_string(browser_keys, ','::text, '?'::text) ~ '^([0-9a-f]{64}(,[0-9a-f]{64})*)?$'::text))),
+    CONSTRAINT exam_config_keys_check CHECK (((cardinality(config_keys) <= 20) AND (array_to_string(config_keys, ','::text, '?'::text) ~ '^([0-9a-f]{64}(,[0-9a-f]{64})*)?$'::text))),
     CONSTRAINT exam_device_changes_check CHECK (((device_changes >= 0) AND (device_changes <= 100))),
     CONSTRAINT exam_duration_s_check CHECK (((duration_s >= 60) AND (duration_s <= 36000))),
     CONSTRAINT exam_grace_s_check CHECK (((grace_s >= 0) AND (grace_s <= 300))),
+    CONSTRAINT exam_records_check CHECK ((records <@ ARRAY['focus'::text, 'fullscreen'::text, 'paste'::text, 'network'::text, 'device'::text])),
     CONSTRAINT exam_tools_check CHECK ((tools <@ ARRAY['calculator'::text, 'notes'::text]))
 );
 ALTER TABLE public.exam ALTER COLUMN exam_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -421,7 +516,7 @@ CREATE TABLE public.quarantine (
     arrived_at timestamp with time zone NOT NULL,
     reason text NOT NULL,
     CONSTRAINT quarantine_item_check CHECK ((item >= 0)),
-    CONSTRAINT quarantine_reason_check CHECK ((reason = ANY (ARRAY['late'::text, 'stale_device'::text, 'closed'::text]))),
+    CONSTRAINT quarantine_reason_check CHECK ((reason = ANY (ARRAY['late'::text, 'stale_device'::text, 'closed'::text, 'section'::text]))),
     CONSTRAINT quarantine_seq_check CHECK ((seq > 0))
 )
 PARTITION BY LIST (district_id);
@@ -438,7 +533,7 @@ CREATE TABLE public.quarantine_default (
     arrived_at timestamp with time zone CONSTRAINT quarantine_arrived_at_not_null NOT NULL,
     reason text CONSTRAINT quarantine_reason_not_null NOT NULL,
     CONSTRAINT quarantine_item_check CHECK ((item >= 0)),
-    CONSTRAINT quarantine_reason_check CHECK ((reason = ANY (ARRAY['late'::text, 'stale_device'::text, 'closed'::text]))),
+    CONSTRAINT quarantine_reason_check CHECK ((reason = ANY (ARRAY['late'::text, 'stale_device'::text, 'closed'::text, 'section'::text]))),
     CONSTRAINT quarantine_seq_check CHECK ((seq > 0))
 );
 CREATE TABLE public.result (
@@ -598,9 +693,12 @@ ALTER TABLE ONLY public.answer ATTACH PARTITION public.answer_default DEFAULT;
 ALTER TABLE ONLY public.attempt ATTACH PARTITION public.attempt_default DEFAULT;
 ALTER TABLE ONLY public.booking ATTACH PARTITION public.booking_default DEFAULT;
 ALTER TABLE ONLY public.candidate ATTACH PARTITION public.candidate_default DEFAULT;
+ALTER TABLE ONLY public.event ATTACH PARTITION public.event_default DEFAULT;
 ALTER TABLE ONLY public.quarantine ATTACH PARTITION public.quarantine_default DEFAULT;
 ALTER TABLE ONLY public.result ATTACH PARTITION public.result_default DEFAULT;
 ALTER TABLE ONLY public.submission ATTACH PARTITION public.submission_default DEFAULT;
+ALTER TABLE ONLY public.analysis
+    ADD CONSTRAINT analysis_pkey PRIMARY KEY (exam_id, district_id);
 ALTER TABLE ONLY public.announcement
     ADD CONSTRAINT announcement_pkey PRIMARY KEY (announcement_id);
 ALTER TABLE ONLY public.answer
@@ -639,6 +737,12 @@ ALTER TABLE ONLY public.district
     ADD CONSTRAINT district_code_key UNIQUE (code);
 ALTER TABLE ONLY public.district
     ADD CONSTRAINT district_pkey PRIMARY KEY (district_id);
+ALTER TABLE ONLY public.envelope
+    ADD CONSTRAINT envelope_pkey PRIMARY KEY (slot_id, form_hash);
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (district_id, exam_day, attempt_id, page, event_no);
+ALTER TABLE ONLY public.event_default
+    ADD CONSTRAINT event_default_pkey PRIMARY KEY (district_id, exam_day, attempt_id, page, event_no);
 ALTER TABLE ONLY public.exam
     ADD CONSTRAINT exam_pkey PRIMARY KEY (exam_id);
 ALTER TABLE ONLY public.form
@@ -720,12 +824,17 @@ ALTER INDEX public.booking_candidate ATTACH PARTITION public.booking_default_dis
 ALTER INDEX public.booking_pkey ATTACH PARTITION public.booking_default_pkey;
 ALTER INDEX public.candidate_batch ATTACH PARTITION public.candidate_default_district_id_batch_id_idx;
 ALTER INDEX public.candidate_pkey ATTACH PARTITION public.candidate_default_pkey;
+ALTER INDEX public.event_pkey ATTACH PARTITION public.event_default_pkey;
 ALTER INDEX public.quarantine_pkey ATTACH PARTITION public.quarantine_default_pkey;
 ALTER INDEX public.result_pkey ATTACH PARTITION public.result_default_pkey;
 ALTER INDEX public.submission_unreceipted ATTACH PARTITION public.submission_default_attempt_id_idx;
 ALTER INDEX public.submission_digest ATTACH PARTITION public.submission_default_digest_idx;
 ALTER INDEX public.submission_ungraded ATTACH PARTITION public.submission_default_ended_at_idx;
 ALTER INDEX public.submission_pkey ATTACH PARTITION public.submission_default_pkey;
+ALTER TABLE ONLY public.analysis
+    ADD CONSTRAINT analysis_district_id_fkey FOREIGN KEY (district_id) REFERENCES public.district(district_id);
+ALTER TABLE ONLY public.analysis
+    ADD CONSTRAINT analysis_exam_id_fkey FOREIGN KEY (exam_id) REFERENCES public.exam(exam_id);
 ALTER TABLE ONLY public.announcement
     ADD CONSTRAINT announcement_slot_id_district_id_fkey FOREIGN KEY (slot_id, district_id) REFERENCES public.slot(slot_id, district_id);
 ALTER TABLE ONLY public.announcement
@@ -746,6 +855,10 @@ ALTER TABLE public.candidate
     ADD CONSTRAINT candidate_school_id_fkey FOREIGN KEY (school_id) REFERENCES public.school(school_id);
 ALTER TABLE ONLY public.credential
     ADD CONSTRAINT credential_district_id_candidate_id_fkey FOREIGN KEY (district_id, candidate_id) REFERENCES public.candidate(district_id, candidate_id);
+ALTER TABLE ONLY public.envelope
+    ADD CONSTRAINT envelope_form_hash_fkey FOREIGN KEY (form_hash) REFERENCES public.form(form_hash);
+ALTER TABLE ONLY public.envelope
+    ADD CONSTRAINT envelope_slot_id_district_id_fkey FOREIGN KEY (slot_id, district_id) REFERENCES public.slot(slot_id, district_id);
 ALTER TABLE ONLY public.exam
     ADD CONSTRAINT exam_bank_id_fkey FOREIGN KEY (bank_id) REFERENCES public.bank(bank_id);
 ALTER TABLE ONLY public.exam
@@ -778,6 +891,7 @@ ALTER TABLE ONLY public.time_grant
     ADD CONSTRAINT time_grant_slot_id_district_id_fkey FOREIGN KEY (slot_id, district_id) REFERENCES public.slot(slot_id, district_id);
 ALTER TABLE ONLY public.time_grant
     ADD CONSTRAINT time_grant_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES public.staff(staff_id);
+ALTER TABLE public.analysis ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.announcement ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.answer ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.attempt ENABLE ROW LEVEL SECURITY;
@@ -786,6 +900,8 @@ ALTER TABLE public.bank ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.batch ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.booking ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.candidate ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.envelope ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.exam ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.form ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.form_item ENABLE ROW LEVEL SECURITY;
@@ -794,6 +910,7 @@ ALTER TABLE public.item_version ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.quarantine ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.result ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.school ENABLE ROW LEVEL SECURITY;
+CREATE POLICY scoped ON public.analysis TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.announcement TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.answer TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.attempt TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
@@ -802,6 +919,8 @@ CREATE POLICY scoped ON public.bank TO exam_staff USING (((district_id IS NULL) 
 CREATE POLICY scoped ON public.batch TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.booking TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.candidate TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
+CREATE POLICY scoped ON public.envelope TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
+CREATE POLICY scoped ON public.event TO exam_staff USING ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL)) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.exam TO exam_staff USING (((district_id IS NULL) OR (array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL))) WITH CHECK ((array_position(( SELECT public.scope() AS scope), district_id) IS NOT NULL));
 CREATE POLICY scoped ON public.form TO exam_staff USING ((EXISTS ( SELECT
    FROM public.exam e
@@ -829,6 +948,7 @@ CREATE POLICY scoped ON public.time_grant TO exam_staff USING ((array_position((
 ALTER TABLE public.slot ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.submission ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.time_grant ENABLE ROW LEVEL SECURITY;
+CREATE POLICY unscoped ON public.analysis TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.announcement TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.answer TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.attempt TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
@@ -837,6 +957,8 @@ CREATE POLICY unscoped ON public.bank TO exam_web, exam_author, exam_grading USI
 CREATE POLICY unscoped ON public.batch TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.booking TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.candidate TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.envelope TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
+CREATE POLICY unscoped ON public.event TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.exam TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.form TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
 CREATE POLICY unscoped ON public.form_item TO exam_web, exam_author, exam_grading USING (true) WITH CHECK (true);
@@ -861,6 +983,23 @@ GRANT ALL ON FUNCTION public.freeze_form_key(frozen bytea) TO exam_staff;
 GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_staff;
 GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_web;
 GRANT ALL ON FUNCTION public.missing_partitions(district smallint, on_day date) TO exam_grading;
+GRANT SELECT ON TABLE public.analysis TO exam_grading;
+GRANT SELECT(exam_id),INSERT(exam_id) ON TABLE public.analysis TO exam_staff;
+GRANT SELECT(exam_id) ON TABLE public.analysis TO exam_author;
+GRANT SELECT(district_id),INSERT(district_id) ON TABLE public.analysis TO exam_staff;
+GRANT SELECT(district_id) ON TABLE public.analysis TO exam_author;
+GRANT SELECT(wanted_at),UPDATE(wanted_at) ON TABLE public.analysis TO exam_staff;
+GRANT SELECT(tries),UPDATE(tries) ON TABLE public.analysis TO exam_staff;
+GRANT UPDATE(tries) ON TABLE public.analysis TO exam_grading;
+GRANT UPDATE(leased_until) ON TABLE public.analysis TO exam_grading;
+GRANT SELECT(made_at) ON TABLE public.analysis TO exam_staff;
+GRANT UPDATE(made_at) ON TABLE public.analysis TO exam_grading;
+GRANT SELECT(failure),UPDATE(failure) ON TABLE public.analysis TO exam_staff;
+GRANT UPDATE(failure) ON TABLE public.analysis TO exam_grading;
+GRANT SELECT(figures) ON TABLE public.analysis TO exam_staff;
+GRANT UPDATE(figures) ON TABLE public.analysis TO exam_grading;
+GRANT SELECT(options) ON TABLE public.analysis TO exam_author;
+GRANT UPDATE(options) ON TABLE public.analysis TO exam_grading;
 GRANT SELECT ON TABLE public.announcement TO exam_web;
 GRANT SELECT,INSERT ON TABLE public.announcement TO exam_staff;
 GRANT SELECT,INSERT ON TABLE public.answer TO exam_web;
@@ -870,6 +1009,8 @@ GRANT SELECT(exam_day) ON TABLE public.answer TO exam_staff;
 GRANT SELECT(attempt_id) ON TABLE public.answer TO exam_staff;
 GRANT SELECT(epoch) ON TABLE public.answer TO exam_staff;
 GRANT SELECT(seq) ON TABLE public.answer TO exam_staff;
+GRANT SELECT(item) ON TABLE public.answer TO exam_staff;
+GRANT SELECT(client_ms) ON TABLE public.answer TO exam_staff;
 GRANT SELECT(arrived_at) ON TABLE public.answer TO exam_staff;
 GRANT USAGE ON SEQUENCE public.attempt_id_seq TO exam_staff;
 GRANT SELECT ON TABLE public.attempt TO exam_web;
@@ -885,8 +1026,11 @@ GRANT UPDATE(state) ON TABLE public.attempt TO exam_grading;
 GRANT UPDATE(epoch) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(writer) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(started_at) ON TABLE public.attempt TO exam_web;
+GRANT UPDATE(by_code) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(deadline) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(deadline) ON TABLE public.attempt TO exam_staff;
+GRANT UPDATE(section_ends) ON TABLE public.attempt TO exam_web;
+GRANT UPDATE(section_ends) ON TABLE public.attempt TO exam_staff;
 GRANT UPDATE(ended_at) ON TABLE public.attempt TO exam_web;
 GRANT UPDATE(ended_at) ON TABLE public.attempt TO exam_staff;
 GRANT UPDATE(ended_at) ON TABLE public.attempt TO exam_grading;
@@ -904,9 +1048,12 @@ GRANT SELECT,INSERT ON TABLE public.booking TO exam_staff;
 GRANT SELECT ON TABLE public.candidate TO exam_web;
 GRANT SELECT ON TABLE public.candidate TO exam_staff;
 GRANT SELECT,INSERT ON TABLE public.candidate TO exam_author;
+GRANT SELECT(district_id) ON TABLE public.candidate TO exam_grading;
+GRANT SELECT(candidate_id) ON TABLE public.candidate TO exam_grading;
 GRANT UPDATE(name) ON TABLE public.candidate TO exam_staff;
 GRANT UPDATE(name) ON TABLE public.candidate TO exam_author;
 GRANT UPDATE(language) ON TABLE public.candidate TO exam_author;
+GRANT SELECT(language) ON TABLE public.candidate TO exam_grading;
 GRANT UPDATE(school_id) ON TABLE public.candidate TO exam_author;
 GRANT UPDATE(batch_id) ON TABLE public.candidate TO exam_author;
 GRANT UPDATE(extra_time_pct) ON TABLE public.candidate TO exam_author;
@@ -917,9 +1064,19 @@ GRANT SELECT ON TABLE public.district TO exam_web;
 GRANT SELECT ON TABLE public.district TO exam_staff;
 GRANT SELECT ON TABLE public.district TO exam_author;
 GRANT SELECT ON TABLE public.district TO exam_grading;
+GRANT SELECT ON TABLE public.envelope TO exam_web;
+GRANT INSERT ON TABLE public.envelope TO exam_staff;
+GRANT SELECT(district_id) ON TABLE public.envelope TO exam_staff;
+GRANT SELECT(slot_id) ON TABLE public.envelope TO exam_staff;
+GRANT SELECT(form_hash) ON TABLE public.envelope TO exam_staff;
+GRANT SELECT,INSERT ON TABLE public.event TO exam_web;
+GRANT SELECT ON TABLE public.event TO exam_staff;
+GRANT UPDATE(span_ms) ON TABLE public.event TO exam_web;
 GRANT SELECT ON TABLE public.exam TO exam_web;
 GRANT SELECT,INSERT ON TABLE public.exam TO exam_staff;
 GRANT SELECT ON TABLE public.exam TO exam_grading;
+GRANT UPDATE(config_keys) ON TABLE public.exam TO exam_staff;
+GRANT UPDATE(browser_keys) ON TABLE public.exam TO exam_staff;
 GRANT UPDATE(frozen_at) ON TABLE public.exam TO exam_staff;
 GRANT SELECT ON TABLE public.form TO exam_web;
 GRANT INSERT ON TABLE public.form TO exam_staff;

@@ -1,7 +1,8 @@
 -- name: list_booked
--- What the waiting room shows: the candidates, their exams and slots.
-SELECT r.candidate_id, c.name, c.registration, c.language, d.name AS district, e.title, e.duration_s, e.tools,
-  s.opens_at, s.closes_at, s.hall, b.extra_time_pct, c.extra_time_pct AS candidate_extra_time_pct, f.items AS questions
+-- What the waiting room shows: the candidates, their exams and slots; and the envelopes that the code opens, where there are any.
+SELECT r.candidate_id, c.name, c.registration, c.language, d.name AS district, e.title, e.duration_s, e.tools, e.records,
+  s.opens_at, s.closes_at, s.hall, b.extra_time_pct, c.extra_time_pct AS candidate_extra_time_pct, f.items AS questions,
+  v.slot_id, v.salt, v.rounds, v.sealed
 FROM unnest(:districts::smallint[], :candidates::bigint[], :slots::int[], :forms::bytea[]) AS r(district_id, candidate_id, slot_id, form_hash)
 JOIN booking b ON b.district_id = r.district_id AND b.slot_id = r.slot_id AND b.candidate_id = r.candidate_id
 JOIN candidate c ON c.district_id = r.district_id AND c.candidate_id = r.candidate_id
@@ -9,6 +10,7 @@ JOIN district d ON d.district_id = r.district_id
 JOIN slot s ON s.slot_id = r.slot_id AND s.district_id = r.district_id
 JOIN exam e ON e.exam_id = s.exam_id
 LEFT JOIN form f ON f.form_hash = r.form_hash
+LEFT JOIN envelope v ON v.slot_id = r.slot_id AND v.district_id = r.district_id AND v.form_hash = r.form_hash
 
 -- name: count_kept
 -- How many rows of each attempt are in quarantine; no line where there are none.

@@ -16,8 +16,9 @@ ORDER BY s.opens_at, s.slot_id
 LIMIT 500
 
 -- name: find_slot
--- A slot of some districts with its exam's title and rules.
+-- A slot of some districts with its exam's title and rules; `timed` is whether the sections have their own time.
 SELECT s.slot_id, s.district_id, d.name AS district, s.exam_id, e.title, e.duration_s, e.grace_s, e.device_changes,
+  coalesce(e.blueprint ->> 'navigation', 'free') AS navigation, e.blueprint #>> '{sections,0,minutes}' IS NOT NULL AS timed,
   s.hall, s.opens_at, s.closes_at, s.ends_at, s.exam_day, s.capacity, s.booked, s.pinned_at, s.released_at
 FROM slot s
 JOIN exam e USING (exam_id)
@@ -28,13 +29,14 @@ WHERE s.slot_id = :slot_id AND s.district_id = ANY (:scope::smallint[])
 -- A slot of some districts with its exam, its forms and its attempts by state.
 SELECT s.slot_id, s.district_id, d.name AS district, s.exam_id, e.title, e.duration_s, e.grace_s, e.device_changes,
   s.hall, s.opens_at, s.closes_at, s.ends_at, s.exam_day, s.capacity, s.booked, s.pinned_at, s.released_at,
-  (SELECT count(*) FROM form f WHERE f.exam_id = s.exam_id) AS forms, n.prepared, n.states
+  (SELECT count(*) FROM form f WHERE f.exam_id = s.exam_id) AS forms, n.prepared, n.states, n.by_code
 FROM slot s
 JOIN exam e USING (exam_id)
 JOIN district d ON d.district_id = s.district_id
 CROSS JOIN LATERAL (
-  SELECT coalesce(sum(g.attempts), 0)::int AS prepared, coalesce(jsonb_object_agg(g.state, g.attempts), '{}') AS states
-  FROM (SELECT a.state, count(*) AS attempts FROM attempt a
+  SELECT coalesce(sum(g.attempts), 0)::int AS prepared, coalesce(jsonb_object_agg(g.state, g.attempts), '{}') AS states,
+    coalesce(sum(g.by_code), 0)::int AS by_code
+  FROM (SELECT a.state, count(*) AS attempts, count(*) FILTER (WHERE a.by_code) AS by_code FROM attempt a
         WHERE a.district_id = s.district_id AND a.exam_day = s.exam_day AND a.slot_id = s.slot_id
         GROUP BY a.state) g
 ) n
@@ -116,13 +118,20 @@ WITH dealt AS (
   FROM form f
   JOIN slot s USING (exam_id)
   WHERE s.district_id = :district_id AND s.slot_id = :slot_id
+), timed AS (
+  SELECT array_agg((n.section ->> 'minutes')::int * 60 ORDER BY n.place) AS section_s
+  FROM slot s
+  JOIN exam e USING (exam_id)
+  CROSS JOIN LATERAL jsonb_array_elements(e.blueprint -> 'sections') WITH ORDINALITY AS n(section, place)
+  WHERE s.district_id = :district_id AND s.slot_id = :slot_id AND n.section ->> 'minutes' IS NOT NULL
 )
 INSERT INTO attempt (district_id, exam_day, slot_id, candidate_id, form_hash, seed, opens_at, closes_at, ends_at,
-                     duration_s, grace_s, takeovers_left)
+                     duration_s, section_s, grace_s, takeovers_left)
 SELECT s.district_id, s.exam_day, s.slot_id, d.candidate_id, deck.form_hash, floor(random() * 4294967296)::bigint,
   s.opens_at, s.closes_at, s.ends_at + ceil(e.duration_s * d.extra / 100.0)::int * interval '1 second',
-  ceil(e.duration_s * (100 + d.extra) / 100.0)::int, e.grace_s, e.device_changes
+  ceil(e.duration_s * (100 + d.extra) / 100.0)::int, timed.section_s, e.grace_s, e.device_changes
 FROM dealt d
+CROSS JOIN timed
 JOIN slot s ON s.district_id = d.district_id AND s.slot_id = d.slot_id
 JOIN exam e USING (exam_id)
 JOIN deck ON deck.place = d.place % deck.forms

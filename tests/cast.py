@@ -14,7 +14,9 @@ import httpx
 from exam import auth, papers
 from exam.auth import REQUESTS_SECONDS
 from exam.db import Connection
+from exam.envelopes import CODES, code_of, lay_all
 from exam.settings import Settings
+from exam.timing import local_day
 from grading.items import Choice, Item, Match, Numeric, Option, TextEntry
 from grading.keys import ChoiceKey, Key, MatchKey, NumericAnswer, NumericKey, TextAnswer, TextKey
 
@@ -159,8 +161,19 @@ class Cast:
         device_changes: int = 2,
         forms: int = 1,
         items: list[tuple[Item, Key]] = ITEMS,
+        timed: dict[str, int] | None = None,
+        navigation: str = "free",
     ) -> tuple[int, list[bytes]]:
-        """A frozen exam over all of `items` in the order of their codes; its id and the hashes of its forms."""
+        """A frozen exam over all of `items` in the order of their codes; its id and the hashes of its forms.
+
+        `timed`: the minutes of each section of the items that has its own time.
+        """
+        sections: list[dict[str, object]] = [{"section": "main", "count": len(items), "marks": "2"}]
+        if timed:
+            sections = [
+                {"section": name, "count": sum(item.section == name for item, _ in items), "marks": "2", "minutes": own}
+                for name, own in timed.items()
+            ]
         bank_id = await self._owner.fetchval("SELECT bank_id FROM bank LIMIT 1") or await self.bank(items)
         exam_id = await self._owner.fetchval(
             "INSERT INTO exam (district_id, title, bank_id, duration_s, grace_s, device_changes, blueprint) "
@@ -171,7 +184,7 @@ class Cast:
             round(minutes * 60),
             grace_s,
             device_changes,
-            {"sections": [{"section": "main", "count": len(items), "marks": "2"}], "shuffle": False},
+            {"sections": sections, "shuffle": False, "navigation": navigation},
         )
         async with self._owner.transaction():
             return exam_id, await papers.freeze(self._owner, exam_id, forms)
@@ -183,14 +196,19 @@ class Cast:
         closes_in: float = 3600,
         ends_in: float | None = None,
         pinned: bool = True,
+        envelopes: bool = False,
         capacity: int = 100,
+        timed: dict[str, int] | None = None,
         **exam: object,
     ) -> Slot:
-        """A slot of the candidates' district with a new exam, they booked and, if `pinned`, their attempts prepared."""
+        """A slot of the candidates' district with a new exam, they booked and, if `pinned`, their attempts prepared.
+
+        `envelopes`: what the code opens is laid ready, too, which takes a moment.
+        """
         district_id = candidates[0].district_id if candidates else MUMBAI
-        exam_id, forms = await self.exam(district_id, **exam)  # type: ignore[arg-type]
+        exam_id, forms = await self.exam(district_id, timed=timed, **exam)  # type: ignore[arg-type]
         now = dt.datetime.now(dt.UTC)
-        day = dt.date.today()
+        day = local_day(now, self._settings.time_zone)
         slot_id = await self._owner.fetchval(
             "INSERT INTO slot (district_id, exam_id, hall, opens_at, closes_at, ends_at, exam_day, capacity, booked) "
             "VALUES ($1, $2, 'Hall 1', $3, $4, $5, $6, $7, $8) RETURNING slot_id",
@@ -214,18 +232,26 @@ class Cast:
             if pinned:
                 slot.attempts[candidate.name] = await self._owner.fetchval(
                     "INSERT INTO attempt (district_id, exam_day, slot_id, candidate_id, form_hash, seed, opens_at, "
-                    "closes_at, ends_at, duration_s, grace_s, takeovers_left) SELECT s.district_id, s.exam_day, "
-                    "s.slot_id, $2, $3, 12345, s.opens_at, s.closes_at, s.ends_at, e.duration_s * (100 + "
-                    "c.extra_time_pct) / 100, e.grace_s, e.device_changes FROM slot s JOIN exam e USING (exam_id) "
+                    "closes_at, ends_at, duration_s, section_s, grace_s, takeovers_left) SELECT s.district_id, "
+                    "s.exam_day, s.slot_id, $2, $3, 12345, s.opens_at, s.closes_at, s.ends_at, e.duration_s * (100 + "
+                    "c.extra_time_pct) / 100, $4::int[], e.grace_s, e.device_changes FROM slot s "
+                    "JOIN exam e USING (exam_id) "
                     "JOIN candidate c ON c.candidate_id = $2 AND c.district_id = s.district_id "
                     "WHERE s.slot_id = $1 RETURNING attempt_id",
                     slot_id,
                     candidate.candidate_id,
                     forms[place % len(forms)],
+                    [minutes * 60 for minutes in timed.values()] if timed else None,
                 )
         if pinned:
             await self._owner.execute("UPDATE slot SET pinned_at = now() WHERE slot_id = $1", slot_id)
+        if envelopes:
+            await lay_all(self._owner, self._settings, district_id, slot_id)
         return slot
+
+    def code(self, slot: Slot) -> str:
+        """The code that the invigilator of a slot reads out."""
+        return code_of(self._settings.derived(CODES), slot.slot_id)
 
 
 async def log_in(device: httpx.AsyncClient, candidate: Candidate) -> dict[str, object]:

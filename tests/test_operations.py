@@ -176,8 +176,8 @@ async def test_the_figures_come_from_the_database(settings: Settings, owner: Con
         await owner.execute("UPDATE slot SET exam_day = $1", some_month)
         after = await look()
         assert after["exam_attempts_overdue"] == 1
-        # attempt, answer, quarantine, submission and result of that month
-        assert after["exam_partitions_missing"] == before["exam_partitions_missing"] + 5
+        # attempt, answer, quarantine, event, submission and result of that month
+        assert after["exam_partitions_missing"] == before["exam_partitions_missing"] + 6
     finally:
         await worker.db.close()
         await worker.state.close()

@@ -12,27 +12,42 @@ from exam.audit import list_acts
 from exam.auth import StaffSession
 from exam.db import Connection, Row
 from exam.errors import Malformed, NotAllowed, NotPossible
-from exam.exams import MOST_FORMS, ExamDraft, create_exam, exam_of, freeze_exam, list_banks, list_exams
+from exam.exams import (
+    MOST_FORMS,
+    RECORDS,
+    USUAL_RECORDS,
+    ExamDraft,
+    ask_for_browser,
+    create_exam,
+    exam_of,
+    freeze_exam,
+    list_banks,
+    list_exams,
+)
 from exam.hall import Hall
 from exam.turns import take_turn
 from exam.web.forms import Form, asked, read_form
 from exam.web.guards import LARGEST_BIG_ID, LARGEST_ID, StaffRequest, staff_of
 from exam.web.pages import Pages, see_other
+from grading.forms import Navigation
 
 REFUSED = (Malformed, NotAllowed, NotPossible)
 """What sends a form back with what was typed; everything else has a page of its own."""
 DONE = {
     "made": "The exam is made. Freeze its forms when the bank is complete; until then it cannot be scheduled.",
     "frozen": "The forms are frozen. The exam can be scheduled now.",
+    "locked": "From now on this exam can be sat in Safe Exam Browser only, with a file that has one of these keys.",
+    "unlocked": "From now on this exam can be sat in any browser.",
 }
 
 Cells = Annotated[list[Annotated[str, Meta(max_length=120)]], Meta(max_length=200, description="Load the page again.")]
 Tool = Literal["calculator", "notes"]
+Recorded = Literal["focus", "fullscreen", "paste", "network", "device"]
 Line = Annotated[str, Meta(max_length=200, description="At most 200 characters.")]
 
 
 class ExamForm(msgspec.Struct, frozen=True):
-    """A form for an exam; `section`, `count` and `marks` are the columns of a table."""
+    """A form for an exam; `section`, `count`, `marks` and `time` are the columns of a table."""
 
     bank_id: Annotated[int, Meta(ge=1, le=LARGEST_ID, description="Choose a bank.")]
     minutes: Annotated[int, Meta(ge=1, le=600, description="Type the minutes, a whole number from 1 to 600.")]
@@ -40,20 +55,25 @@ class ExamForm(msgspec.Struct, frozen=True):
     count: Cells
     marks: Cells
     seen: Annotated[int, Meta(ge=0, le=LARGEST_ID)]
+    time: Cells = []
+    navigation: Annotated[Navigation, Meta(description="Choose one of the two.")] = "free"
     title_en: Line = ""
     title_mr: Line = ""
     grace_s: Annotated[int, Meta(ge=0, le=300, description="Type the seconds, a whole number from 0 to 300.")] = 20
     device_changes: Annotated[int, Meta(ge=0, le=100, description="Type a whole number from 0 to 100.")] = 2
     negative: Annotated[str, Meta(max_length=20, description='Type a number such as "0" or "1/4".')] = "0"
     tools: Annotated[list[Tool], Meta(max_length=2, description="Choose among the tools of the list.")] = []
+    records: Annotated[list[Recorded], Meta(max_length=5, description="Choose among what the list offers.")] = []
 
     def draft(self) -> ExamDraft:
         """The exam that the form describes; an empty count is none. Malformed for a row that makes no sense."""
-        if not len(self.section) == len(self.count) == len(self.marks):
+        times = self.time or [""] * len(self.section)
+        if not len(self.section) == len(self.count) == len(self.marks) == len(times):
             raise Malformed("The table of sections came incomplete. Load the page again.")
-        for section, count in zip(self.section, self.count, strict=True):
-            if count and not (count.isascii() and count.isdigit() and len(count) < 5):
-                raise Malformed("Type a whole number.", field=f"count:{section}")
+        for column, cells in (("count", self.count), ("time", times)):
+            for section, cell in zip(self.section, cells, strict=True):
+                if cell and not (cell.isascii() and cell.isdigit() and len(cell) < 5):
+                    raise Malformed("Type a whole number.", field=f"{column}:{section}")
         rows = zip(self.section, self.count, self.marks, strict=True)
         return ExamDraft(
             title_en=self.title_en,
@@ -61,10 +81,13 @@ class ExamForm(msgspec.Struct, frozen=True):
             bank_id=self.bank_id,
             minutes=self.minutes,
             sections={section: (int(count or 0), marks or "1") for section, count, marks in rows},
+            section_minutes={section: int(cell) for section, cell in zip(self.section, times, strict=True) if cell},
+            navigation=self.navigation,
             grace_s=self.grace_s,
             device_changes=self.device_changes,
             negative=self.negative,
             tools=tuple(self.tools),
+            records=tuple(self.records),
         )
 
 
@@ -73,6 +96,11 @@ class FreezeForm(msgspec.Struct, frozen=True):
         int, Meta(ge=1, le=MOST_FORMS, description=f"Type how many, a whole number from 1 to {MOST_FORMS}.")
     ]
     sure: bool = False
+
+
+class BrowserForm(msgspec.Struct, frozen=True):
+    config_keys: Annotated[str, Meta(max_length=2000, description="At most 20 keys.")] = ""
+    browser_keys: Annotated[str, Meta(max_length=2000, description="At most 20 keys.")] = ""
 
 
 class BeforeForm(msgspec.Struct, frozen=True):
@@ -106,6 +134,8 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             banks=banks,
             bank=next((bank for bank in banks if str(bank["bank_id"]) == wanted), None),
             seen=newest[0]["exam_id"] if newest else 0,
+            records=RECORDS,
+            standard_records=USUAL_RECORDS,
         )
 
     @get("/staff/exams/new", opt={"audience": "district_admin"})
@@ -174,6 +204,18 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             return see_other(f"/staff/exams/{exam_id}?done=frozen")
         return pages.staff(request, "freeze", exam=row, forms=typed.forms)
 
+    @post("/staff/exams/{exam_id:int}/browser", opt={"audience": "district_admin"}, status_code=200)
+    async def browser(request: StaffRequest, exam_id: FromPath[int]) -> Response[bytes]:
+        staff, form = staff_of(request), await read_form(request)
+        try:
+            typed = form.take(BrowserForm)
+            async with hall.db.staff.transaction(scope=staff.scope) as connection:
+                await ask_for_browser(connection, staff, exam_id, typed.config_keys, typed.browser_keys)
+        except REFUSED as refusal:
+            form.refuse(refusal)
+            return await exam_page(request, exam_id, form, refusal.status)
+        return see_other(f"/staff/exams/{exam_id}?done={'locked' if typed != BrowserForm() else 'unlocked'}")
+
     # The log --------------------------------------------------------------------------------------------------
 
     @get("/staff/audit", opt={"audience": ("district_admin", "platform_admin"), "sheds": "report"})
@@ -184,7 +226,7 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             acts = await list_acts(connection, staff, before)
         return pages.staff(request, "audit", acts=acts, before=before)
 
-    return [exams, new_exam, make_exam, exam, freeze, audit]
+    return [exams, new_exam, make_exam, exam, freeze, browser, audit]
 
 
 def _may_freeze(staff: StaffSession, exam: Row) -> bool:

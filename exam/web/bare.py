@@ -5,7 +5,7 @@ Litestar routes to these handlers; reading, refusing and answering cost a few mi
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -40,6 +40,7 @@ class Request(msgspec.Struct):
     origin: bytes = b""
     host: bytes = b""
     site: bytes = b""
+    encodings: bytes = b""
     stamp: float = 0.0
     """Unix time at which the load balancer had the request complete."""
     judged: float = 0.0
@@ -47,8 +48,16 @@ class Request(msgspec.Struct):
     ticket: str = ""
     """What a client holds from an earlier, refused sending of this body."""
     body: bytes = b""
+    headers: Iterable[tuple[bytes, bytes]] = ()
+    """All of them, for the few who look for another one."""
+    target: bytes = b""
+    """The path as it was asked for."""
     accel: bool = False
     """Whether a load balancer is in front that can send cached bytes by itself."""
+
+    def header(self, name: bytes) -> str:
+        """The value of a header by its name in small letters; "" where there is none."""
+        return next((value.decode("latin-1") for header, value in self.headers if header == name), "")
 
     def token(self, name: bytes) -> str:
         """The value of the session cookie; NoSession where there is none."""
@@ -62,6 +71,7 @@ class Request(msgspec.Struct):
 def read_request(scope: Scope) -> Request:
     """The request line and the headers that matter. ForeignOrigin for a changing request from another site."""
     request = Request(scope["method"], scope["path"], scope["query_string"])  # type: ignore[typeddict-item]
+    request.headers, request.target = scope["headers"], scope["raw_path"]
     for name, value in scope["headers"]:
         if name == b"cookie":
             request.cookie = value if not request.cookie else request.cookie + b"; " + value
@@ -73,6 +83,8 @@ def read_request(scope: Scope) -> Request:
             request.host = value
         elif name == b"sec-fetch-site":
             request.site = value
+        elif name == b"accept-encoding":
+            request.encodings = value
         elif name == b"x-request-start":
             request.stamp = _stamp(value)
         elif name == b"x-accel":

@@ -1,8 +1,10 @@
 """The candidate's door: docs/candidate-protocol.md over HTTP. The save path begins at `save`."""
 
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hmac import compare_digest
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,10 +15,13 @@ from msgspec import Meta
 from exam.answers import Line, Save, Saved
 from exam.attempts import Running, sat, take_over_attempt
 from exam.auth import CandidateSession, read_token
+from exam.browsers import Shown
 from exam.db import Row
 from exam.errors import Malformed, NothingHere, NotInPaper, Unavailable
+from exam.events import Event, Kind
 from exam.hall import Hall
-from exam.journals import Owner, journal_of, owner_of, unseal
+from exam.handovers import AnyEpoch, SealedRow, Seq
+from exam.journals import Owner, journal_of
 from exam.papers import Loaded, picture
 from exam.receipts import Receipt
 from exam.sittings import Sitting, list_notices
@@ -24,7 +29,8 @@ from exam.tickets import arrival, issue
 from exam.web.bare import JSON, PRIVATE, PUBLIC, Handler, Request, door, read_json, respond, respond_bytes
 from grading.items import Response, canonical
 
-Seq = Annotated[int, Meta(ge=1, le=1_000_000)]
+log = logging.getLogger("exam.web")
+
 Epoch = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -39,6 +45,7 @@ class Login(Body, frozen=True):
 
 class StartBody(Body, frozen=True):
     by: Literal["code"] | None = None
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class AnswerIn(Body, frozen=True):
@@ -50,30 +57,31 @@ class AnswerIn(Body, frozen=True):
 
 
 class AnswersBody(Body, frozen=True):
-    epoch: Epoch
+    epoch: AnyEpoch
     answers: Annotated[list[AnswerIn], Meta(min_length=1, max_length=100)]
-
-
-class SealedRow(Body, frozen=True):
-    seq: Seq
-    iv: Annotated[str, Meta(min_length=16, max_length=16)]
-    sealed: Annotated[str, Meta(max_length=125_000)]
 
 
 class HandoverBody(Body, frozen=True):
     handover: Annotated[str, Meta(max_length=200)]
-    epoch: Epoch
+    epoch: AnyEpoch
     rows: Annotated[list[SealedRow], Meta(min_length=1, max_length=100)]
 
 
-class JournalRow(msgspec.Struct, frozen=True):
-    """What a journal holds of a row; what is only the page's own business is not looked at."""
+Milliseconds = Annotated[int, Meta(ge=0, le=86_400_000)]
 
-    item: Annotated[int, Meta(ge=0, le=1000)]
-    response: Response
-    flag: bool = False
-    at: Annotated[int, Meta(ge=0, le=2**52)] = 0
-    void: bool = False
+
+class EventIn(Body, frozen=True):
+    n: Annotated[int, Meta(ge=1, le=10_000)]
+    kind: Kind
+    age: Milliseconds
+    span: Milliseconds | None = None
+    item: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    characters: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+
+
+class EventsBody(Body, frozen=True):
+    page: Annotated[int, Meta(ge=1, lt=2**31)]
+    events: Annotated[list[EventIn], Meta(min_length=1, max_length=50)]
 
 
 class SubmitBody(Body, frozen=True):
@@ -87,11 +95,12 @@ _start = msgspec.json.Decoder(StartBody)
 _empty = msgspec.json.Decoder(Body)
 _answers = msgspec.json.Decoder(AnswersBody)
 _submit = msgspec.json.Decoder(SubmitBody)
+_events = msgspec.json.Decoder(EventsBody)
 _handover = msgspec.json.Decoder(HandoverBody)
-_journal_row = msgspec.json.Decoder(JournalRow)
 
 KEPT_MESSAGES = {
     "late": "The time was over when this arrived. It is kept for the district to look at, but does not count.",
+    "section": "Its section was not open when this came. It is kept for the district to look at, but does not count.",
     "stale_device": "The exam goes on at another device. What was written here since is kept, but does not count.",
     "closed": "The exam had ended before this arrived. It is kept for the district to look at, but does not count.",
 }
@@ -112,7 +121,25 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
     cookie = hall.cookie.encode()
 
     async def session_of(request: Request) -> CandidateSession:
-        return await hall.sessions.candidate(read_token(request.token(cookie)))
+        """Whose request this is. Every door of an attempt begins here, also because it looks at the browser."""
+        session = await hall.sessions.candidate(read_token(request.token(cookie)))
+        right_browser(session, request)
+        return session
+
+    def right_browser(session: CandidateSession, request: Request) -> None:
+        """OtherBrowser where the exam asks for Safe Exam Browser, and the request does not come from it."""
+        keys = hall.browsers.asked(session.slot_id)
+        if keys is not None:
+            asked = request.target + b"?" + request.query if request.query else request.target
+            hall.browsers.check(
+                keys,
+                Shown(
+                    hall.browsers.origin + asked.decode("latin-1"),
+                    request.header(b"x-safeexambrowser-configkeyhash"),
+                    request.header(b"x-safeexambrowser-requesthash"),
+                ),
+                Shown(*map(request.header, (b"seb-page", b"seb-config-key-hash", b"seb-browser-exam-key-hash"))),
+            )
 
     # The save path ------------------------------------------------------------------------------------------
 
@@ -128,6 +155,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
                 "watermark": saved.watermark,
                 "deadline": milliseconds(saved.deadline),
                 "notices": hall.notices.latest(session.slot_id),
+                **_section_ends(saved.section_ends),
                 **_kept(saved),
             },
         )
@@ -141,7 +169,8 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
                 raise Malformed("The answers of one request have to follow each other without a gap.")
             if not paper.takes(answer.item, answer.response):
                 raise NotInPaper(seq=answer.seq)
-            lines.append(Line(answer.seq, answer.item, canonical(answer.response), answer.flag, answer.at))
+            section = paper.section_of(answer.item)
+            lines.append(Line(answer.seq, answer.item, canonical(answer.response), answer.flag, answer.at, section))
         save = Save(
             attempt.district_id,
             attempt.exam_day,
@@ -154,30 +183,12 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         return await hall.answers.save(save)
 
     async def handover(request: Request, receive: Receive, send: Send) -> None:
-        """What an earlier candidate left on this device, or a rescue file: whose it is, it says itself."""
+        """What an earlier candidate left on this device: whose it is, it says itself."""
         body: HandoverBody = await read_json(request, receive, _handover)
-        saved = await hand_over(body, request)
-        await respond(send, {"now": now(), "watermark": saved.watermark, **_kept(saved)})
-
-    async def hand_over(body: HandoverBody, request: Request) -> Saved:
-        whose = owner_of(hall.journal_key, body.handover)
-        if whose is None:
-            raise NothingHere
+        whose = hall.handovers.owner(body.handover)
         await hall.sessions.limit(b"h:" + whose.attempt_id.to_bytes(8))
-        paper = await hall.papers.get(whose.form_hash)
-        answers = []
-        for one in body.rows:
-            plain = unseal(hall.journal_key, whose, body.epoch, one.seq, one.iv, one.sealed)
-            try:
-                row = _journal_row.decode(plain or b"")
-            except msgspec.DecodeError:
-                raise Malformed("This was not sealed by the candidate's own page, or was damaged.") from None
-            # Nobody is there who could answer a refusal: what does not fit the paper only holds its place.
-            fits = not row.void and paper.takes(row.item, row.response)
-            answers.append(
-                AnswerIn(one.seq, row.item, row.response, row.flag, row.at) if fits else AnswerIn(one.seq, 0, None)
-            )
-        return await write(whose, request, body.epoch, answers)
+        handed = await hall.handovers.hand_over(whose, body.epoch, body.rows, request.stamp)
+        await respond(send, {"now": now(), "watermark": handed.saved.watermark, **_kept(handed.saved)})
 
     @contextmanager
     def ticketed(request: Request) -> Iterator[None]:
@@ -199,7 +210,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         token, session = await hall.log_ins.candidate(body.registration, body.code)
         secure = "; Secure" if hall.settings.tls else ""
         header = f"{hall.cookie}={token.hex()}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}"
-        await respond(send, await _sitting(session), headers=_with_cookie(header))
+        await respond(send, await _sitting(session, request), headers=_with_cookie(header))
 
     async def logout(request: Request, receive: Receive, send: Send) -> None:
         await read_json(request, receive, _empty)
@@ -209,22 +220,31 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         await respond(send, b"", 204, headers=_with_cookie(header))
 
     async def sitting(request: Request, receive: Receive, send: Send) -> None:
-        await respond(send, await _sitting(await session_of(request)))
+        session = await hall.sessions.candidate(read_token(request.token(cookie)))
+        await respond(send, await _sitting(session, request))
 
-    async def _sitting(session: CandidateSession) -> dict[str, Any]:
+    async def _sitting(session: CandidateSession, request: Request) -> dict[str, Any]:
         if session.attempt_id is None:
             async with hall.db.web.connection() as connection:
                 session = await hall.sessions.attach(connection, session)
         found = await hall.sittings.of(session)
+        if found.attempt is None or found.attempt["state"] in ("prepared", "started"):
+            right_browser(session, request)  # afterwards receipt and result may be read anywhere
         paper = None if session.form_hash is None else await hall.papers.get(session.form_hash)
-        told = _sitting_json(found, session, hall.notices.latest(session.slot_id), paper)
-        return told if told["attempt"] is None else told | journal_json(session)
+        safe_browser = hall.browsers.asked(session.slot_id) is not None
+        told = _sitting_json(found, session, hall.notices.latest(session.slot_id), paper, safe_browser=safe_browser)
+        begun = told["attempt"] is not None or told["by_code"] is not None
+        return told | journal_json(session) if begun else told
 
     async def start(request: Request, receive: Receive, send: Send) -> None:
         hall.let("start")
         body: StartBody = await read_json(request, receive, _start)
         session = await session_of(request)
-        running = await hall.starts.start(session, request.stamp, by_code=body.by == "code")
+        by_code, proved = body.by == "code", False
+        if by_code and body.key is not None:  # who has it has opened the envelope
+            paper = await hall.papers.get(session.form_hash)
+            proved = compare_digest(bytes.fromhex(body.key), paper.sealed.key)
+        running = await hall.starts.start(session, request.stamp, by_code=by_code, proved=proved)
         await respond(send, await _running(session, running))
 
     async def _running(session: CandidateSession, running: Running) -> dict[str, Any]:
@@ -263,6 +283,8 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
             raise NothingHere
         if not await hall.starts.begun(session):
             raise NothingHere
+        if bad := _damage(request.query):
+            log.warning("a paper came damaged: form %s, attempt %s, got %s", asked[:12], session.attempt_id, bad)
         if request.accel:  # nginx has the bytes, or fetches them once for all from the door below
             await respond_bytes(send, b"", JSON, (b"x-accel-redirect", f"/_papers/{asked}".encode()))
         else:
@@ -296,6 +318,13 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         ]
         await respond(send, {"notices": listed})
 
+    async def events(request: Request, receive: Receive, send: Send) -> None:
+        hall.let("event")
+        body: EventsBody = await read_json(request, receive, _events)
+        session = await session_of(request)
+        await hall.events.tell(session, body.page, _noticed(body.events))
+        await respond(send, {"now": now()})
+
     async def media(request: Request, receive: Receive, send: Send) -> None:
         # The name is 256 secret bits that stand in the paper only, so it is the right to see the picture.
         name = request.path.strip("/")
@@ -321,6 +350,7 @@ def routes(hall: Hall) -> list[ASGIRouteHandler]:
         at("/api/handover", "anyone", POST=handover),
         at("/papers", "anyone", mount=True, GET=sealed_paper),
         at("/api/notices", GET=notices),
+        at("/api/events", POST=events),
         at("/media", "anyone", mount=True, GET=media),
     ]
 
@@ -332,6 +362,16 @@ def owner(session: CandidateSession) -> Owner:
     return Owner(attempt.district_id, attempt.exam_day, attempt.attempt_id, session.form_hash)
 
 
+def _noticed(events: list[EventIn]) -> list[Event]:
+    """The events of one request. Malformed unless their numbers grow and what was pasted, only that, has a size."""
+    for place, event in enumerate(events):
+        if place and event.n <= events[place - 1].n:
+            raise Malformed("The numbers of the events of one request have to grow.")
+        if (event.kind == "paste") != (event.characters is not None):
+            raise Malformed("What was pasted has a number of characters, and nothing else has.")
+    return [Event(event.n, event.kind, event.age, event.span, event.item, event.characters) for event in events]
+
+
 def _with_cookie(header: str) -> tuple[tuple[bytes, bytes], ...]:
     return (
         (b"content-type", b"application/json"),
@@ -339,6 +379,12 @@ def _with_cookie(header: str) -> tuple[tuple[bytes, bytes], ...]:
         (b"x-content-type-options", b"nosniff"),
         (b"set-cookie", header.encode()),
     )
+
+
+def _damage(query: bytes) -> str:
+    """What a page says that it got instead of its paper: a SHA-256, or "sealed" for one that does not open; else ""."""
+    bad = query.removeprefix(b"bad=").decode("latin-1") if query.startswith(b"bad=") else ""
+    return bad if bad == "sealed" or _is_hash(bad) else ""
 
 
 def _is_hash(name: str) -> bool:
@@ -363,6 +409,10 @@ def _kept(saved: Saved) -> dict[str, Any]:
     return {"kept": kept, "message": KEPT_MESSAGES[saved.kept[-1][1]]}
 
 
+def _section_ends(ends: list[dt.datetime] | None) -> dict[str, Any]:
+    return {} if ends is None else {"section_ends": [milliseconds(end) for end in ends]}
+
+
 def _running_json(running: Running, notices: int, key: bytes) -> dict[str, Any]:
     return {
         "now": now(),
@@ -375,6 +425,7 @@ def _running_json(running: Running, notices: int, key: bytes) -> dict[str, Any]:
         "key": key.hex(),
         "seed": running.seed,
         "notices": notices,
+        **_section_ends(running.section_ends),
     }
 
 
@@ -395,9 +446,13 @@ def _receipt_json(receipt: Receipt | None) -> dict[str, Any] | None:
     }
 
 
-def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, paper: Loaded | None) -> dict[str, Any]:
+def _sitting_json(
+    sitting: Sitting, session: CandidateSession, notices: int, paper: Loaded | None, *, safe_browser: bool
+) -> dict[str, Any]:
     booked, attempt, result = sitting.booked, sitting.attempt, sitting.result
-    sealed, titles = (None, {}) if paper is None else (paper.sealed, paper.titles)
+    sealed = None if paper is None else paper.sealed
+    titles = {} if paper is None or result is None else {section.section: section.title for section in paper.sections}
+    extra_pct = max(booked["extra_time_pct"], booked["candidate_extra_time_pct"])
     return {
         "now": now(),
         "state": "prepared" if attempt is None else attempt["state"],
@@ -405,12 +460,13 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, pap
         "candidate": {name: booked[name] for name in ("name", "registration", "district", "language")},
         "exam": {
             "title": booked["title"],
-            "minutes": booked["duration_s"]
-            * (100 + max(booked["extra_time_pct"], booked["candidate_extra_time_pct"]))
-            // 6000,
-            "navigation": "free",
+            "minutes": booked["duration_s"] * (100 + extra_pct) // 6000,
+            "navigation": None if paper is None else paper.navigation,
+            "sections": None if paper is None or not paper.timed else _sections_json(paper, extra_pct),
             "questions": booked["questions"] or 0,
             "tools": booked["tools"],
+            "records": booked["records"],
+            "safe_browser": safe_browser,
         },
         "slot": {
             "opens_at": milliseconds(booked["opens_at"]),
@@ -422,6 +478,9 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, pap
         "attempt": None
         if attempt is None or sealed is None or attempt["state"] == "prepared"
         else _attempt_json(attempt, sitting, session, sealed.key),
+        "by_code": None
+        if attempt is None or attempt["state"] != "prepared" or booked["sealed"] is None
+        else _by_code_json(attempt, booked),
         "receipt": _receipt_json(sitting.receipt),
         "result": None
         if result is None
@@ -429,6 +488,30 @@ def _sitting_json(sitting: Sitting, session: CandidateSession, notices: int, pap
             "total": str(result["total"]),
             "maximum": str(result["maximum"]),
             "sections": [section | {"title": titles[section["section"]]} for section in result["sections"]],
+        },
+    }
+
+
+def _sections_json(paper: Loaded, extra_pct: int) -> list[dict[str, Any]]:
+    return [
+        {"title": section.title, "seconds": (section.minutes or 0) * 60 * (100 + extra_pct) // 100}
+        for section in paper.sections
+    ]
+
+
+def _by_code_json(attempt: Row, booked: Row) -> dict[str, Any]:
+    return {
+        "started_at": milliseconds(attempt["opens_at"]),
+        "deadline": milliseconds(attempt["code_deadline"]),
+        **_section_ends(attempt["code_section_ends"]),
+        "grace_ms": attempt["grace_s"] * 1000,
+        "form": attempt["form_hash"].hex(),
+        "seed": attempt["seed"],
+        "envelope": {
+            "slot": booked["slot_id"],
+            "rounds": booked["rounds"],
+            "salt": booked["salt"].hex(),
+            "sealed": booked["sealed"].hex(),
         },
     }
 
@@ -446,6 +529,7 @@ def _attempt_json(attempt: Row, sitting: Sitting, session: CandidateSession, key
         "key": key.hex(),
         "seed": attempt["seed"],
         "takeovers_left": attempt["takeovers_left"],
+        **_section_ends(attempt["section_ends"]),
         "answers": [
             {
                 "item": row["item"],

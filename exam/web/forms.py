@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request
+from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from msgspec import Meta
 
@@ -25,8 +26,9 @@ Fields = TypeVar("Fields", bound=msgspec.Struct)
 class Form:
     """The values of each field as they were typed, and what is wrong with them."""
 
-    def __init__(self, values: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, values: Mapping[str, Sequence[str]] | None = None, files: Sequence[UploadFile] = ()) -> None:
         self._values = {name: list(typed) for name, typed in (values or {}).items()}
+        self.files = files
         self.problem = ""
         self.problems: dict[str, str] = {}
 
@@ -78,13 +80,26 @@ class Form:
 
 
 async def read_form(request: Request[Any, Any, Any]) -> Form:
-    """The form of a POST; WrongType for a body that is none, TooLarge from the framework beyond LARGEST_FORM."""
-    if request.content_type[0] != RequestEncodingType.URL_ENCODED:
+    """The form of a POST, with files where the handler's `opt["files"]` names the field they come in.
+
+    WrongType for a body that is none, TooLarge from the framework beyond LARGEST_FORM or the handler's own limit.
+    """
+    field = request.route_handler.opt.get("files")
+    kinds = {RequestEncodingType.URL_ENCODED} | ({RequestEncodingType.MULTI_PART} if field else set())
+    if request.content_type[0] not in kinds:
         raise WrongType("This page takes forms only. Nothing was changed.")
+    try:
+        sent = await request.form()
+    except (UnicodeDecodeError, LookupError):  # of a part that says it is text, in an encoding that it is not in
+        raise Malformed from None
     values: dict[str, list[str]] = {}
-    for name, typed in (await request.form()).multi_items():
-        values.setdefault(name, []).append(str(typed))
-    return Form(values)
+    files: list[UploadFile] = []
+    for name, typed in sent.multi_items():
+        if isinstance(typed, UploadFile) and name == field:
+            files.append(typed)
+        elif name != field or typed:  # where no file was chosen a browser sends an empty text
+            values.setdefault(name, []).append(str(typed))
+    return Form(values, files)
 
 
 def asked(request: Request[Any, Any, Any], name: str) -> str:

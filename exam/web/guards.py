@@ -48,7 +48,7 @@ def staff_guard(hall: Hall) -> Guard:
         audience = audiences(handler.opt)
         if "anyone" in audience:
             return
-        if asked.method == "GET" and "sheds" in handler.opt:
+        if "sheds" in handler.opt and (asked.method == "GET" or "files" in handler.opt):
             hall.let(handler.opt["sheds"])
         staff = await hall.sessions.staff(read_token(asked.token(cookie)))
         if staff.role not in audience and "staff" not in audience:

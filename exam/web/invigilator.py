@@ -1,6 +1,7 @@
 """The invigilator's door: a slot on its day. Who sits, writes and has finished; more time, announcements, devices."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,13 +13,17 @@ from msgspec import Meta
 from exam.answers import list_quarantine
 from exam.auth import StaffSession
 from exam.db import Connection, Row
+from exam.envelopes import look_at_code
 from exam.errors import Malformed, NotAllowed, NothingHere, NotPossible
+from exam.events import MOST_EVENTS, list_events
 from exam.grants import allow_device_change, grant_time, list_grants
 from exam.hall import Hall
-from exam.monitor import board, counts
+from exam.handovers import LARGEST_FILE, LARGEST_UPLOAD, MOST_FILES, Brought
+from exam.monitor import board, counts, returns
 from exam.notices import announce, list_announcements
 from exam.slots import one_slot
 from exam.turns import take_turn
+from exam.web.bare import read_request
 from exam.web.forms import Form, asked, read_form
 from exam.web.guards import LARGEST_ID, StaffRequest, staff_of
 from exam.web.pages import Pages, see_other
@@ -51,6 +56,10 @@ class AnnounceForm(msgspec.Struct, frozen=True):
     seen: Annotated[int, Meta(ge=0, le=LARGEST_ID)]
     text_en: Annotated[str, Meta(max_length=500, description="At most 500 characters.")] = ""
     text_mr: Annotated[str, Meta(max_length=500, description="At most 500 characters.")] = ""
+
+
+class LookForm(msgspec.Struct, frozen=True):
+    pass
 
 
 class DeviceForm(msgspec.Struct, frozen=True):
@@ -174,6 +183,31 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             return await announce_page(request, slot_id, form, refusal.status)
         return see_other(f"/staff/slots/{slot_id}/day?done=announced")
 
+    # The code to read out -------------------------------------------------------------------------------------
+
+    async def code_page(request: StaffRequest, slot_id: int, form: Form, status: int = 200) -> Response[bytes]:
+        staff = staff_of(request)
+        async with hall.db.staff.transaction(scope=staff.scope) as connection:
+            slot = await one_slot(connection, staff, slot_id)
+        return pages.staff(request, "code", status=status, form=form, slot=slot, code="")
+
+    @get("/staff/slots/{slot_id:int}/code", opt={"audience": ACTORS})
+    async def ask_code(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
+        return await code_page(request, slot_id, Form())
+
+    # A form, so that no link and no prefetching browser looks at it, and each look is somebody's.
+    @post("/staff/slots/{slot_id:int}/code", opt={"audience": ACTORS}, status_code=200)
+    async def show_code(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
+        staff, form = staff_of(request), await read_form(request)
+        try:
+            form.take(LookForm)
+            async with hall.db.staff.transaction(scope=staff.scope) as connection:
+                slot, code = await look_at_code(connection, staff, slot_id, hall.code_key)
+        except REFUSED as refusal:
+            form.refuse(refusal)
+            return await code_page(request, slot_id, form, refusal.status)
+        return pages.staff(request, "code", slot=slot, code=code)
+
     # One person -----------------------------------------------------------------------------------------------
 
     async def person_page(
@@ -184,6 +218,10 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             slot = await one_slot(connection, staff, slot_id)
             sitter = await sitter_of(connection, staff, slot_id, attempt_id)
             grants = await list_grants(connection, staff, slot_id)
+            events = await list_events.many(
+                connection, district_id=slot["district_id"], day=slot["exam_day"], attempt_id=attempt_id
+            )
+            again = await returns(connection, slot, attempt_id) if slot["navigation"] == "forward" else None
         return pages.staff(
             request,
             "person",
@@ -194,6 +232,9 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             grants=[row for row in grants if row["attempt_id"] in (None, attempt_id)],
             seen=_newest(grants),
             quiet=_quiet(sitter, pages.now()),
+            returns=again,
+            events=events,
+            most_events=MOST_EVENTS,
             acts=staff.role in ACTORS,
             done=DONE.get(asked(request, "done")),
         )
@@ -236,6 +277,54 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             return await person_page(request, slot_id, attempt_id, form, refusal.status)
         return see_other(f"/staff/slots/{slot_id}/people/{attempt_id}?done=device")
 
+    # Rescue files ---------------------------------------------------------------------------------------------
+
+    async def rescue_page(
+        request: StaffRequest, slot: Row, form: Form, status: int = 200, brought: Sequence[tuple[str, Brought]] = ()
+    ) -> Response[bytes]:
+        return pages.staff(
+            request,
+            "rescue",
+            status=status,
+            form=form,
+            slot=slot,
+            brought=brought,
+            most_files=MOST_FILES,
+            largest_mb=LARGEST_FILE // 2**20,
+            together_mb=LARGEST_UPLOAD // 2**20,
+        )
+
+    async def slot_of(staff: StaffSession, slot_id: int) -> Row:
+        async with hall.db.staff.transaction(scope=staff.scope) as connection:
+            return await one_slot(connection, staff, slot_id)
+
+    @get("/staff/slots/{slot_id:int}/rescue", opt={"audience": ACTORS})
+    async def ask_rescue(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
+        return await rescue_page(request, await slot_of(staff_of(request), slot_id), Form())
+
+    # Answers with what became of each file instead of leading on: loading that again repeats the upload, and changes
+    # nothing.
+    @post(
+        "/staff/slots/{slot_id:int}/rescue",
+        opt={"audience": ACTORS, "files": "files", "sheds": "board"},
+        status_code=200,
+        request_max_body_size=LARGEST_UPLOAD,
+    )
+    async def bring_rescue(request: StaffRequest, slot_id: FromPath[int]) -> Response[bytes]:
+        staff, form = staff_of(request), await read_form(request)
+        slot = await slot_of(staff, slot_id)
+        try:
+            form.take(LookForm)
+            if not 0 < len(form.files) <= MOST_FILES:
+                raise Malformed(f"Choose at least one file, and at most {MOST_FILES} at once.", field="files")
+        except REFUSED as refusal:
+            form.refuse(refusal)
+            return await rescue_page(request, slot, form, refusal.status)
+        bodies = [await file.read(LARGEST_FILE + 1) for file in form.files]
+        brought = await hall.handovers.bring(staff, slot, bodies, read_request(request.scope).stamp)
+        names = [file.filename[:100] for file in form.files]
+        return await rescue_page(request, slot, Form(), brought=list(zip(names, brought, strict=True)))
+
     # What does not count --------------------------------------------------------------------------------------
 
     @get("/staff/slots/{slot_id:int}/quarantine", opt={"audience": ACTORS, "sheds": "report"})
@@ -254,9 +343,13 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
         grant,
         ask_announce,
         make_announcement,
+        ask_code,
+        show_code,
         person,
         grant_person,
         allow_device,
+        ask_rescue,
+        bring_rescue,
         quarantine,
     ]
 

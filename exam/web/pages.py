@@ -6,10 +6,7 @@ Times are shown in the time zone of the settings, under its name; the server's o
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,11 +15,10 @@ from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
 from exam.hall import Hall
+from exam.web.files import candidate_files, compress, encoding_of, static, static_version
 from exam.web.forms import TOKEN, Form
 from exam.web.guards import StaffRequest, form_token, staff_of
 from grading.items import Choice, Essay, InlineChoice, Interaction, Match, Numeric, Ordering, TextEntry
-
-STATIC_FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "static"
 
 # Nothing inline and nothing from elsewhere: what somebody smuggles into a text stays a text.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -45,36 +41,17 @@ HEADERS: Final = {
 }
 
 
-@cache
-def static_version() -> str:
-    """Twelve hex digits that change with anything in static/: modules name each other, so all change together."""
-    files = sorted(path for path in STATIC_FOLDER.rglob("*") if path.is_file())
-    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:12]
-
-
-@cache
-def static(path: str) -> str:
-    """The address of a file of static/, for ever that of this content. FileNotFoundError for one that is not there."""
-    if not (STATIC_FOLDER / path).is_file():
-        raise FileNotFoundError(path)
-    return f"/static/{static_version()}/{quote(path)}"
-
-
-@cache
-def candidate_files() -> list[str]:
-    """The addresses of everything that the candidate's screen may need."""
-    files = sorted(
-        path.relative_to(STATIC_FOLDER) for path in (STATIC_FOLDER / "candidate").rglob("*") if path.is_file()
-    )
-    return [static(str(path)) for path in (Path("candidate.css"), Path("icons.svg"), *files)]
-
-
 # What templates say with ------------------------------------------------------------------------------------------
 
 
 def _text(texts: Mapping[str, str]) -> str:
     """A plain text in the language of the staff's pages, or in the first it has."""
     return texts.get("en") or next((text for text in texts.values() if text), "")
+
+
+def plain(texts: Mapping[str, str]) -> str:
+    """The words of an item's text as the staff's pages say it, without its marks."""
+    return str(_fragment(_text(texts)).striptags())
 
 
 def _fragment(text: str) -> Markup:
@@ -110,6 +87,16 @@ def _kind(interaction: Interaction) -> str:
             return "essay, marked by people"
 
 
+def _noted(record: str) -> str:
+    return {
+        "focus": "leaving the page or the window",
+        "fullscreen": "leaving full screen",
+        "paste": "pasting (how many characters, never the text)",
+        "network": "the line to the server",
+        "device": "a change of device",
+    }[record]
+
+
 def _number(number: int) -> str:
     return f"{number:,}"
 
@@ -139,6 +126,7 @@ def _environment(time_zone: str) -> Environment:
         "span": _span,
         "number": _number,
         "kind": _kind,
+        "noted": _noted,
         "moment": lambda moment: time(moment, "%-d %b %Y, %H:%M"),
         "clock": lambda moment: time(moment, "%H:%M:%S"),
         "hour": lambda moment: time(moment, "%H:%M"),
@@ -159,8 +147,12 @@ class Pages:
 
     def render(self, name: str, *, status: int = 200, **context: Any) -> Response[bytes]:
         """A page from templates/<name>.html.j2."""
-        body = self._environment.get_template(f"{name}.html.j2").render(context).encode()
+        body = self.text(f"{name}.html", **context)
         return Response(body, status_code=status, headers=HEADERS, media_type="text/html")
+
+    def text(self, name: str, **context: Any) -> bytes:
+        """What templates/<name>.j2 comes to."""
+        return self._environment.get_template(f"{name}.j2").render(context).encode()
 
     def staff(self, request: StaffRequest, name: str, *, status: int = 200, **context: Any) -> Response[bytes]:
         """A page of somebody of the staff from templates/staff/<name>.html.j2, with their forms' token."""
@@ -205,18 +197,28 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
     """The candidate's two pages, for anyone and without a word about anybody, and what keeps them without a line."""
     pages = Pages(hall)
 
+    @cache
+    def shells(name: str, language: str, encoding: str) -> bytes:
+        return compress(pages.text(f"{name}.html", lang=language), encoding)
+
     def shell(path: str, name: str) -> HTTPRouteHandler:
         @get(path, opt={"audience": "anyone"}, name=f"page {path}")
         async def show(request: StaffRequest) -> Response[bytes]:
-            return pages.render(name, lang=preferred(request.headers.get("accept-language", ""), LANGUAGES))
+            language = preferred(request.headers.get("accept-language", ""), LANGUAGES)
+            # Small also without nginx's help, which compresses no page: in these there is no secret to be measured.
+            encoding = encoding_of(request.headers.get("accept-encoding", "").encode())
+            headers = {**HEADERS, "vary": "accept-encoding, accept-language"}
+            if encoding:
+                headers["content-encoding"] = encoding
+            return Response(shells(name, language, encoding), headers=headers, media_type="text/html")
 
         return show
 
     @get("/sw.js", opt={"audience": "anyone"})
     async def service_worker() -> Response[bytes]:
         # At the root, because a worker governs the pages below its own address only; named by its content's version.
-        shown = pages.render("candidate/sw", version=static_version(), files=candidate_files())
-        headers = {**HEADERS, "cache-control": "no-cache"}
-        return Response(shown.content, headers=headers, media_type="text/javascript")
+        kept = [static(path) for path in candidate_files()]
+        script = pages.text("candidate/sw.js", version=static_version(), files=kept)
+        return Response(script, headers={**HEADERS, "cache-control": "no-cache"}, media_type="text/javascript")
 
     return [shell("/", "candidate/login"), shell("/sitting", "candidate/sitting"), service_worker]

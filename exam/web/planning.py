@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from exam.auth import StaffSession
 from exam.db import Connection, Row
+from exam.envelopes import lay_envelopes, seal_envelopes
 from exam.errors import Malformed, NotAllowed, NotPossible, Refusal
 from exam.exams import list_exams
 from exam.hall import Hall
@@ -198,10 +199,16 @@ def routes(hall: Hall) -> list[HTTPRouteHandler]:
             typed = form.take(PinForm)
             async with hall.db.staff.transaction(scope=staff.scope) as connection:
                 row = await one_slot(connection, staff, slot_id)
-                if row["pinned_at"] is None:
-                    most = hall.settings.max_candidates
-                    await pin(connection, staff, slot_id, max_candidates=most, override=typed.override)
                 hashes = [one["form_hash"] for one in await list_forms.many(connection, exam_id=row["exam_id"])]
+            if row["pinned_at"] is None:
+                # Sealed before the slot is locked, for that takes its time; forms never change.
+                keys = {form_hash: (await hall.papers.get(form_hash)).sealed.key for form_hash in hashes}
+                envelopes = await seal_envelopes(hall.code_key, slot_id, keys)
+                async with hall.db.staff.transaction(scope=staff.scope) as connection:
+                    if (await one_slot(connection, staff, slot_id))["pinned_at"] is None:
+                        most = hall.settings.max_candidates
+                        await pin(connection, staff, slot_id, max_candidates=most, override=typed.override)
+                        await lay_envelopes(connection, row["district_id"], slot_id, envelopes)
         except REFUSED as refusal:
             form.refuse(refusal)
             # A slot that is too big may be pinned with a reason: its field is on the page that asks.

@@ -153,6 +153,13 @@ CREATE TABLE exam (
   grace_s smallint NOT NULL DEFAULT 20 CHECK (grace_s BETWEEN 0 AND 300),
   device_changes smallint NOT NULL DEFAULT 2 CHECK (device_changes BETWEEN 0 AND 100),
   tools text[] NOT NULL DEFAULT '{}' CHECK (tools <@ ARRAY['calculator', 'notes']),  -- what candidates may open on their screen
+  records text[] NOT NULL DEFAULT '{focus,paste,network,device}'  -- what is noted of a sitting, and said so before it
+    CHECK (records <@ ARRAY['focus', 'fullscreen', 'paste', 'network', 'device']),
+  -- Keys of Safe Exam Browser, of which a request has to show one of each kind; none: any browser will do.
+  config_keys text[] NOT NULL DEFAULT '{}'
+    CHECK (cardinality(config_keys) <= 20 AND array_to_string(config_keys, ',', '?') ~ '^([0-9a-f]{64}(,[0-9a-f]{64})*)?$'),
+  browser_keys text[] NOT NULL DEFAULT '{}'
+    CHECK (cardinality(browser_keys) <= 20 AND array_to_string(browser_keys, ',', '?') ~ '^([0-9a-f]{64}(,[0-9a-f]{64})*)?$'),
   blueprint jsonb NOT NULL,
   scheme jsonb NOT NULL DEFAULT '{}',
   frozen_at timestamptz,
@@ -223,6 +230,18 @@ CREATE TABLE slot (
 CREATE INDEX slot_district ON slot (district_id, opens_at);
 CREATE INDEX slot_exam ON slot (exam_id);
 
+-- The key of a form's paper under the code of a slot, for those who wait. The code itself is nowhere.
+CREATE TABLE envelope (
+  district_id smallint NOT NULL,
+  slot_id int NOT NULL,
+  form_hash bytea NOT NULL REFERENCES form,
+  salt bytea NOT NULL CHECK (length(salt) = 16),
+  rounds int NOT NULL CHECK (rounds >= 600000),
+  sealed bytea NOT NULL CHECK (length(sealed) = 48),
+  PRIMARY KEY (slot_id, form_hash),
+  FOREIGN KEY (slot_id, district_id) REFERENCES slot (slot_id, district_id)
+);
+
 CREATE TABLE booking (
   district_id smallint NOT NULL,
   slot_id int NOT NULL,
@@ -250,6 +269,7 @@ CREATE TABLE attempt (
   closes_at timestamptz NOT NULL,
   ends_at timestamptz,
   duration_s int NOT NULL CHECK (duration_s > 0),
+  section_s int[] CHECK (cardinality(section_s) > 0 AND 0 < ALL (section_s)),  -- the sections' shares of it, where they have their own time
   grace_s smallint NOT NULL CHECK (grace_s >= 0),
   grant_s int NOT NULL DEFAULT 0 CHECK (grant_s >= 0),
   delay_s real NOT NULL DEFAULT 0 CHECK (delay_s BETWEEN 0 AND 30),  -- what the start waited for the service
@@ -259,16 +279,30 @@ CREATE TABLE attempt (
   epoch smallint NOT NULL DEFAULT 0,
   writer bytea,
   started_at timestamptz,
+  by_code boolean NOT NULL DEFAULT false,  -- began by the code that the invigilator read out
   deadline timestamptz,
+  section_ends timestamptz[],  -- when each of them ends; it is open from the end of the one before, or from the start
   ended_at timestamptz,
   PRIMARY KEY (district_id, exam_day, attempt_id),
   UNIQUE (district_id, exam_day, slot_id, candidate_id),
   CHECK ((state = 'prepared') = (epoch = 0)),
   CHECK (state = 'prepared' OR (started_at IS NOT NULL AND deadline IS NOT NULL AND writer IS NOT NULL)),
-  CHECK ((state IN ('prepared', 'started')) = (ended_at IS NULL))
+  CHECK ((state IN ('prepared', 'started')) = (ended_at IS NULL)),
+  CHECK ((section_ends IS NULL) = (section_s IS NULL OR state = 'prepared')),
+  CHECK (cardinality(section_ends) = cardinality(section_s) AND section_ends[cardinality(section_ends)] = deadline),
+  CHECK (NOT by_code OR (state <> 'prepared' AND started_at = opens_at AND delay_s = 0))
 ) PARTITION BY LIST (district_id);
 CREATE INDEX attempt_due ON attempt (deadline) WHERE state = 'started';
 CREATE INDEX attempt_candidate ON attempt (district_id, candidate_id);
+
+-- When sections end that share a span of time by their lengths; the last one ends with it.
+CREATE FUNCTION share_out(begins timestamptz, ends timestamptz, section_s int[]) RETURNS timestamptz[]
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+  SELECT array_agg(CASE WHEN n.place = cardinality(section_s) THEN ends
+                        ELSE begins + make_interval(secs => date_part('epoch', ends - begins) * n.until / n.whole) END ORDER BY n.place)
+  FROM (SELECT s.place, sum(s.seconds) OVER (ORDER BY s.place) AS until, sum(s.seconds) OVER () AS whole
+        FROM unnest(section_s) WITH ORDINALITY AS s(seconds, place)) n
+$$;
 
 -- Append-only: nobody but the owner may update or delete. No foreign key: the locked join with attempt is the check.
 CREATE TABLE answer (
@@ -296,8 +330,25 @@ CREATE TABLE quarantine (
   flag boolean NOT NULL,
   client_ms bigint NOT NULL,
   arrived_at timestamptz NOT NULL,
-  reason text NOT NULL CHECK (reason IN ('late', 'stale_device', 'closed')),
+  reason text NOT NULL CHECK (reason IN ('late', 'stale_device', 'closed', 'section')),
   PRIMARY KEY (district_id, exam_day, attempt_id, epoch, seq)
+) PARTITION BY LIST (district_id);
+
+-- What a candidate's page (or, as page 0, the service) has noticed of what the exam records. People look at it; nothing is decided by it.
+CREATE TABLE event (
+  district_id smallint NOT NULL,
+  exam_day date NOT NULL,
+  attempt_id bigint NOT NULL,
+  page int NOT NULL CHECK (page >= 0),  -- the number a page gives itself
+  event_no int NOT NULL CHECK (event_no > 0),
+  kind text NOT NULL CHECK (kind IN ('away', 'hidden', 'windowed', 'paste', 'offline', 'device')),
+  arrived_at timestamptz NOT NULL,
+  age_ms int NOT NULL CHECK (age_ms >= 0),  -- how long before that it began, as the page says
+  span_ms int CHECK (span_ms >= 0),         -- how long it lasted; null: a moment only, or not over yet
+  item smallint CHECK (item > 0),
+  characters int CHECK (characters >= 0),
+  PRIMARY KEY (district_id, exam_day, attempt_id, page, event_no),
+  CHECK ((kind = 'paste') = (characters IS NOT NULL))
 ) PARTITION BY LIST (district_id);
 
 -- One row per ended attempt: what is to be receipted and graded, whatever becomes of any queue.
@@ -350,6 +401,21 @@ CREATE VIEW released_result WITH (security_barrier) AS
   FROM result r JOIN attempt a USING (district_id, exam_day, attempt_id)
   WHERE a.state = 'released';
 
+-- What the results of a district say about the questions of an exam; made by a worker when somebody has asked for it.
+CREATE TABLE analysis (
+  exam_id int NOT NULL REFERENCES exam,
+  district_id smallint NOT NULL REFERENCES district,
+  wanted_at timestamptz NOT NULL DEFAULT now(),
+  tries smallint NOT NULL DEFAULT 0,
+  leased_until timestamptz,
+  made_at timestamptz,
+  failure text,
+  figures jsonb,  -- nothing in it tells a key
+  options jsonb,  -- who chose what, and what is right: for authors
+  PRIMARY KEY (exam_id, district_id),
+  CHECK ((made_at IS NULL) = (figures IS NULL) AND (made_at IS NULL) = (options IS NULL))
+);
+
 -- Acts of the staff ----------------------------------------------------------------------------------------------
 CREATE TABLE time_grant (
   grant_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -393,6 +459,7 @@ CREATE TABLE booking_default PARTITION OF booking DEFAULT;
 CREATE TABLE attempt_default PARTITION OF attempt DEFAULT;
 CREATE TABLE answer_default PARTITION OF answer DEFAULT;
 CREATE TABLE quarantine_default PARTITION OF quarantine DEFAULT;
+CREATE TABLE event_default PARTITION OF event DEFAULT;
 CREATE TABLE submission_default PARTITION OF submission DEFAULT;
 CREATE TABLE result_default PARTITION OF result DEFAULT;
 
@@ -406,7 +473,7 @@ BEGIN
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I FOR VALUES IN (%s)',
                    noun || '_d' || district, noun, district);
   END LOOP;
-  FOREACH noun IN ARRAY ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result'] LOOP
+  FOREACH noun IN ARRAY ARRAY['attempt', 'answer', 'quarantine', 'event', 'submission', 'result'] LOOP
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I FOR VALUES IN (%s) PARTITION BY RANGE (exam_day)',
                    noun || '_d' || district, noun, district);
     EXECUTE format('CREATE TABLE IF NOT EXISTS public.%I PARTITION OF public.%I DEFAULT',
@@ -425,7 +492,7 @@ REVOKE ALL ON FUNCTION create_partitions FROM PUBLIC;
 CREATE FUNCTION missing_partitions(district smallint, on_day date) RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT noun || '_d' || district || to_char(on_day, '_YYYY_MM')
-  FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'submission', 'result']) AS noun
+  FROM unnest(ARRAY['attempt', 'answer', 'quarantine', 'event', 'submission', 'result']) AS noun
   WHERE to_regclass('public.' || noun || '_d' || district || to_char(on_day, '_YYYY_MM')) IS NULL
 $$;
 
@@ -444,26 +511,30 @@ $$;
 REVOKE ALL ON FUNCTION count_overlapping FROM PUBLIC;
 
 -- Who may do what ------------------------------------------------------------------------------------------------
-GRANT SELECT ON district, exam, slot, form, form_item, media, candidate, booking, credential, announcement TO exam_web;
+GRANT SELECT ON district, exam, slot, form, form_item, media, envelope, candidate, booking, credential, announcement TO exam_web;
 GRANT SELECT, INSERT ON session TO exam_web, exam_staff;
 GRANT UPDATE (revoked_at, expires_at, exam_day, attempt_id, slot_id, form_hash) ON session TO exam_web, exam_staff;
 GRANT SELECT ON attempt TO exam_web;
-GRANT UPDATE (state, epoch, writer, started_at, delay_s, deadline, ended_at, takeovers_left) ON attempt TO exam_web;
-GRANT SELECT, INSERT ON answer, quarantine, submission TO exam_web;
+GRANT UPDATE (state, epoch, writer, started_at, by_code, delay_s, deadline, section_ends, ended_at, takeovers_left) ON attempt TO exam_web;
+GRANT SELECT, INSERT ON answer, quarantine, submission, event TO exam_web;
+GRANT UPDATE (span_ms) ON event TO exam_web;
 GRANT SELECT ON released_result, public_receipt TO exam_web;
 GRANT INSERT ON audit TO exam_web, exam_staff, exam_author, exam_grading;
 
-GRANT SELECT ON district, school, batch, candidate, bank, item, item_version, exam, slot, booking, attempt, quarantine,
+GRANT SELECT ON district, school, batch, candidate, bank, item, item_version, exam, slot, booking, attempt, quarantine, event,
   time_grant, announcement, audit, form_item, result TO exam_staff;
 GRANT SELECT (staff_id, district_id, email, name, role, active, password_hash) ON staff TO exam_staff;
 GRANT SELECT (form_hash, exam_id, form_no, items) ON form TO exam_staff;
 GRANT SELECT (district_id, exam_day, attempt_id, slot_id, ended_by, ended_at, answered, tries, failure, graded_at,
   digest, key_id) ON submission TO exam_staff;
-GRANT SELECT (district_id, exam_day, attempt_id, epoch, seq, arrived_at) ON answer TO exam_staff;
-GRANT INSERT ON exam, form, form_item, slot, booking, attempt, time_grant, announcement TO exam_staff;
-GRANT UPDATE (frozen_at) ON exam TO exam_staff;
+GRANT SELECT (district_id, exam_day, attempt_id, epoch, seq, item, client_ms, arrived_at) ON answer TO exam_staff;
+GRANT SELECT (district_id, slot_id, form_hash) ON envelope TO exam_staff;
+GRANT INSERT ON exam, form, form_item, slot, envelope, booking, attempt, time_grant, announcement TO exam_staff;
+GRANT UPDATE (frozen_at, config_keys, browser_keys) ON exam TO exam_staff;
+GRANT SELECT (exam_id, district_id, wanted_at, tries, made_at, failure, figures) ON analysis TO exam_staff;
+GRANT INSERT (exam_id, district_id), UPDATE (wanted_at, tries, failure) ON analysis TO exam_staff;
 GRANT UPDATE (booked, pinned_at, released_at) ON slot TO exam_staff;
-GRANT UPDATE (grant_s, deadline, takeovers_left, state, ended_at) ON attempt TO exam_staff;
+GRANT UPDATE (grant_s, deadline, section_ends, takeovers_left, state, ended_at) ON attempt TO exam_staff;
 GRANT UPDATE (name) ON candidate TO exam_staff;  -- no page renames anybody: booking locks the rows, and a lock needs it
 GRANT USAGE ON SEQUENCE attempt_id_seq TO exam_staff;
 GRANT EXECUTE ON FUNCTION freeze_form_key, missing_partitions, count_overlapping TO exam_staff;
@@ -472,12 +543,15 @@ GRANT EXECUTE ON FUNCTION missing_partitions TO exam_web, exam_grading;
 GRANT SELECT ON district, bank, item, item_version, item_key, media TO exam_author;
 GRANT INSERT ON bank, item, item_version, item_key, media TO exam_author;
 GRANT UPDATE (version, section) ON item TO exam_author;
+GRANT SELECT (exam_id, district_id, options) ON analysis TO exam_author;
 GRANT UPDATE (sections) ON bank TO exam_author;
 GRANT SELECT, INSERT ON school, batch, candidate, credential TO exam_author;
 GRANT UPDATE (name, language, school_id, batch_id, extra_time_pct) ON candidate TO exam_author;
 GRANT UPDATE (code_hash) ON credential TO exam_author;
 
 GRANT SELECT ON district, exam, form, form_item, form_key, slot, attempt, answer, submission, result, session TO exam_grading;
+GRANT SELECT (district_id, candidate_id, language) ON candidate TO exam_grading;
+GRANT SELECT, UPDATE (tries, leased_until, made_at, failure, figures, options) ON analysis TO exam_grading;
 GRANT UPDATE (state, ended_at) ON attempt TO exam_grading;
 GRANT INSERT ON submission, result TO exam_grading;
 GRANT UPDATE (digest, signature, key_id, answered, lease, leased_until, tries, failure, graded_at) ON submission TO exam_grading;
@@ -495,8 +569,8 @@ $$;
 DO $$
 DECLARE noun text;
 BEGIN
-  FOREACH noun IN ARRAY ARRAY['school', 'batch', 'candidate', 'slot', 'booking', 'attempt', 'answer', 'quarantine', 'submission',
-                              'result', 'time_grant', 'announcement', 'audit'] LOOP
+  FOREACH noun IN ARRAY ARRAY['school', 'batch', 'candidate', 'slot', 'envelope', 'booking', 'attempt', 'answer', 'quarantine', 'event', 'submission',
+                              'result', 'time_grant', 'announcement', 'audit', 'analysis'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', noun);
     EXECUTE format('CREATE POLICY scoped ON %I TO exam_staff USING (array_position((SELECT scope()), district_id) IS NOT NULL) '
                    'WITH CHECK (array_position((SELECT scope()), district_id) IS NOT NULL)', noun);

@@ -3,23 +3,26 @@
 import { button, h } from "./element.js";
 import { plain } from "./markup.js";
 import { receiptBox, receiptProof } from "./receipt.js";
-import { dayAndTime, digits, say, spoken, textOf } from "./words.js";
+import { clockTime, dayAndTime, digits, say, spoken, textOf } from "./words.js";
 
 /** The review page over a sheet; `back(no)` returns to a question, `submit()` is called once it is sure. */
 export function drawReview({ sheet, frame, back, submit }) {
   const open = sheet.open();
-  const all = sheet.order.length;
+  const all = sheet.range.length;
   const count = open.length
     ? say("review.some", { answered: all - open.length, n: all })
     : say("review.done", { n: all });
-  const squares = sheet.order.map((no) => {
+  const squares = sheet.range.map((no) => {
     const { response, flag } = sheet.state(no);
     const words = say(response === null ? "palette.open" : "palette.answered");
-    return h("li", {}, button("review-item", "line", [
+    const line = [
       h("span", {}, say("question", { n: no })),
       h("span", { class: "state", "data-state": response === null ? "open" : "answered" }, words),
       flag && h("span", { class: "state", "data-flag": "yes" }, say("palette.flagged")),
-    ], () => back(no), { "data-item": no }));
+    ];
+    const what = { "data-item": no };
+    return h("li", {}, sheet.forward ? h("p", { class: "line", "data-test": "review-item", ...what }, line)
+      : button("review-item", "line", line, () => back(no), what));
   });
   const sure = async () => {
     const answer = await frame.ask("submit", say("review.sure"), [count, ...sheet.left(), say("review.final")],
@@ -31,8 +34,9 @@ export function drawReview({ sheet, frame, back, submit }) {
     h("p", { "data-test": "review-count" }, count),
     ...sheet.left().map((sentence) => h("p", { "data-test": "review-left" }, sentence)),
     h("ol", { class: "lines" }, squares),
+    sheet.later !== null && h("p", { "data-test": "review-later" }, say("section.wait", { time: clockTime(sheet.later) })),
     h("div", { class: "buttons" },
-      button("submit", "primary", say("review.submit"), sure),
+      sheet.later === null && button("submit", "primary", say("review.submit"), sure),
       button("review-back", "quiet", say("review.back"), () => back(sheet.here)))));
 }
 
@@ -87,11 +91,3 @@ export function drawEnd({ sitting, items, frame, look, logout }) {
     receipt && receiptProof(receipt)));
   return same;
 }
-
-/** A page that only says something; `buttons` is [[name, words, act]]. */
-export function drawWords(frame, name, title, text, buttons = []) {
-  frame.show(title, h("div", { class: "slip", "data-test": name },
-    h("h1", {}, title), h("p", {}, text),
-    h("div", { class: "buttons" }, buttons.map(([id, words, act], i) => button(id, i ? "quiet" : "primary", words, act)))));
-}
-

@@ -6,16 +6,17 @@ import { clockTime, digits, interfaces, languages, recall, remember, say, speak,
 
 const byId = (id) => document.getElementById(id);
 const SIGNS = { safe: "✓", waiting: "↑", stop: "!", none: "" };
+const KEPT = { stale_device: "stale", section: "section" }; // reason of the quarantine → sentence
 const STOPPED = ["stale_device", "other_device", "not_allowed"];
 
 /** The save line of a summary of the sync engine: {kind: "safe" | "waiting" | "stop" | "none", text, loud: worth saying aloud}. */
 export function saveLine(s) {
   const { waiting: n, durable, halted, trouble } = s;
-  const memory = durable ? "" : ".memory";
+  const memory = durable && s.written ? "" : ".memory"; // what is on its way to the disk is not kept yet
   const time = s.at === null ? "" : clockTime(s.at, true);
   const loud = (kind, ...texts) => ({ kind, text: texts.filter(Boolean).join(" "), loud: true });
   const quiet = (kind, ...texts) => ({ kind, text: texts.filter(Boolean).join(" "), loud: false });
-  const kept = s.kept ? say(s.reason === "stale_device" ? "save.stale" : "save.late", { n: s.kept }) : "";
+  const kept = s.kept ? say(`save.${KEPT[s.reason] ?? "late"}`, { n: s.kept }) : "";
   const stay = durable ? "" : say("save.memory");
 
   if (halted === "no_session") return loud("stop", say(n ? "save.logged_out" : "save.logged_out.none", { n }));
@@ -42,6 +43,13 @@ export function saveLine(s) {
 /** Question numbers as a list in words. */
 export function numbers(list) {
   return new Intl.ListFormat(`${spoken()}-IN`, { type: "conjunction" }).format(list.map((n) => say("{n}", { n })));
+}
+
+/** A page that only says something; `buttons` is [[name, words, act]]. */
+export function drawWords(frame, name, title, text, buttons = []) {
+  frame.show(title, h("div", { class: "slip", "data-test": name },
+    h("h1", {}, title), h("p", {}, text),
+    h("div", { class: "buttons" }, buttons.map(([id, words, act], i) => button(id, i ? "quiet" : "primary", words, act)))));
 }
 
 export class Frame {

@@ -7,21 +7,25 @@ const MOST_ROWS = 100;
 const MOST_BYTES = 110 * 1024;
 const TRIES = 4; // for one journal, on one page; the next page goes on
 
-/** Hand over every journal but `own` that no page has open; those that have arrived whole are deleted. */
+/** Hand over every journal but `own` that no page has open, and delete those that have arrived whole; the names of the others. */
 export async function handOver(own = "") {
-  if (!navigator.locks || !globalThis.indexedDB) return;
+  const left = [];
+  if (!navigator.locks || !globalThis.indexedDB) return left;
   const database = await openDatabase();
   try {
     const [notes] = await run(database, ["notes"], "readonly", (transaction) => [transaction.objectStore("notes").getAll()]);
     for (const { journal, name, value } of notes) {
       if (name !== "handover" || journal === own) continue;
       await navigator.locks.request(`journal ${journal}`, { ifAvailable: true }, async (lock) => {
-        if (lock && await delivered(database, journal, value, notes)) await erase(database, journal);
+        if (!lock) return;
+        if (await delivered(database, journal, value, notes)) await erase(database, journal);
+        else left.push(journal);
       });
     }
   } finally {
     database.close();
   }
+  return left;
 }
 
 /** Send what the server has not acknowledged; whether all of it is there now. */

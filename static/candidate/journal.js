@@ -18,7 +18,8 @@ export function base64(bytes) {
   return btoa(text);
 }
 
-const fromBase64 = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+/** And back. */
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
 
 /** The database of all journals on this device; rejects where there can be none. */
 export function openDatabase(factory = globalThis.indexedDB) {
@@ -84,6 +85,16 @@ export class Journal {
     this.#pad = { iv, stream: await this.#noise(iv), at: 0 };
     return this;
   }
+
+  /** Whether rows can be sealed here, kept or not. */
+  get seals() { return this.#key !== null; }
+
+  /** Rows as `rows` of the database has them, for a file. */
+  sealed(rows) {
+    return Promise.all(rows.map(async (row) => ({ epoch: row.epoch, seq: row.seq, ...await this.#seal(`${row.epoch}:${row.seq}`, row) })));
+  }
+
+  get name() { return this.#name; }
 
   /** Whether what is written here outlives a reload. */
   get durable() { return this.#database !== null; }
@@ -286,6 +297,18 @@ export function erase(database, name) {
     transaction.objectStore("keys").delete(name);
     return [];
   });
+}
+
+/** Whether this device has a journal besides `own`, to be handed over. */
+export async function keepsOthers(own = "") {
+  if (!navigator.locks || !globalThis.indexedDB) return false;
+  const database = await openDatabase();
+  try {
+    const [keys] = await run(database, ["notes"], "readonly", (transaction) => [transaction.objectStore("notes").getAllKeys()]);
+    return keys.some(([journal, name]) => name === "handover" && journal !== own);
+  } finally {
+    database.close();
+  }
 }
 
 /** Forget the keys of all journals but one: what they hold can be handed over then, and read by nobody here. */

@@ -14,6 +14,9 @@ export class Ledger {
   /** Settles when everything up to now is in the journal, or will never be. */
   written = Promise.resolve();
 
+  /** How many writes the journal has not finished: until then nothing can be called kept. */
+  writing = 0;
+
   #rows = []; // of all epochs, by epoch and seq
   #marks = {}; // epoch → highest seq that the server has acknowledged
   #left = []; // [{epoch, rows}] of epochs that can no longer be written
@@ -68,6 +71,7 @@ export class Ledger {
     for (const row of rows.filter((each) => each.seq <= top)) {
       row.kept = reasons.get(row.seq);
       if (row.kept) this.#kept.set(row, row.kept);
+      else for (const [old, why] of this.#kept) if (why === "section" && old.item === row.item) this.#kept.delete(old);
       this.#stand(row, row.kept ? "kept" : "safe");
     }
     if (top > (this.#marks[epoch] ?? 0)) {
@@ -104,10 +108,13 @@ export class Ledger {
     this.#stand({ ...row, void: false }, "refused");
   }
 
+  /** Every row that no acknowledgement has reached, those of closed epochs too. */
+  waiting() { return [...this.unsent(), ...this.#left.flatMap((left) => left.rows)]; }
+
   /** Counts of questions for the status line. */
   count() {
     const states = [...this.items.values()];
-    const waiting = [...this.unsent(), ...this.#left.flatMap((left) => left.rows)];
+    const waiting = this.waiting();
     return {
       known: states.length,
       safe: states.filter((state) => state.standing === "safe" && state.response !== null).length,
@@ -175,5 +182,9 @@ export class Ledger {
     return fresh;
   }
 
-  #write(done) { this.written = Promise.all([this.written, done]); }
+  #write(done) {
+    this.writing += 1;
+    const finished = Promise.resolve(done).finally(() => { this.writing -= 1; });
+    this.written = Promise.all([this.written, finished]);
+  }
 }

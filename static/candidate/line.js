@@ -11,17 +11,22 @@ export class Refusal extends Error {
   }
 }
 
+let proof = null; // headers that show Safe Exam Browser, where this is one; at hand from the first request on
+
 /** One request; answers {status, body (null if it was not JSON), retryAfter (ms or null)}; throws when nothing came back. */
-export async function send(method, path, body, { keepalive = false, ticket = "" } = {}) {
+export async function send(method, path, body, { keepalive = false, ticket = "", priority = "auto" } = {}) {
+  if (globalThis.SafeExamBrowser && !proof) proof = await import("./proof.js").then(({ prove }) => prove()).catch(() => null);
   const response = await fetch(path, {
     method,
     keepalive,
+    priority,
     cache: "no-store",
     credentials: "same-origin",
     redirect: "manual", // our server never redirects these: whoever does is a proxy
     headers: {
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
       ...(ticket ? { "Arrival-Ticket": ticket } : {}),
+      ...proof,
     },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: keepalive ? undefined : AbortSignal.timeout(PATIENCE),
@@ -44,6 +49,36 @@ export async function pause(tries, retryAfter = null) {
     setTimeout(done, ms);
     if (retryAfter === null) addEventListener("online", done, { once: true });
   });
+}
+
+/**
+ * A part of the page that is fetched when it is needed first, or quietly before: `part()` promises it, and tries again after
+ * a failure. `fetchPart(again)` gets what has to stand behind its address then, for browsers remember a failure by address.
+ */
+export function lazily(fetchPart) {
+  let part = null;
+  let failures = 0;
+  return async () => {
+    try {
+      part ??= await fetchPart(failures ? `?${failures}` : "");
+    } catch (error) {
+      failures += 1;
+      throw error;
+    }
+    return part;
+  };
+}
+
+/** Such a part, however long the line is down, or an error after so many tries. */
+export async function surely(part, most = Infinity) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await part();
+    } catch (error) {
+      if (tries + 1 >= most) throw error;
+      await pause(tries);
+    }
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // Logging in: the page at "/", and the same form in a dialog when a session has ended in mid-exam.
 
 import { button, choice, h } from "./element.js";
-import { forgetKeys } from "./journal.js";
+import { forgetKeys, keepsOthers } from "./journal.js";
 import { insist, Refusal, send } from "./line.js";
 import { look } from "./looks.js";
 import { interfaces, languages, recall, remember, say, speak, spoken } from "./words.js";
@@ -43,7 +43,7 @@ export function loginForm({ registration = "", entered }) {
       answer.textContent = (await entered(await insist(send, "POST", "/api/login", body, told))) ?? "";
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
-      const known = ["wrong_login", "wait"].includes(refusal.error);
+      const known = ["wrong_login", "wait", "safe_browser"].includes(refusal.error);
       answer.textContent = known
         ? say(`login.${refusal.error}`, { n: Math.ceil((refusal.body.retryAfter ?? 30_000) / 1000) })
         : refusal.message;
@@ -103,7 +103,13 @@ async function page(main) {
     if (focus) document.getElementById("registration").focus();
   };
   draw(null, true);
-  setTimeout(() => import("./handover.js").then(({ handOver }) => handOver()).catch(() => null), 1000 + Math.random() * 4000);
+  const others = async () => {
+    if (!await keepsOthers()) return;
+    const { handOver } = await import("./handover.js");
+    const left = await handOver();
+    if (left.length) (await import("./rescue.js")).offerLeft(left);
+  };
+  setTimeout(() => others().catch(() => null), 1000 + Math.random() * 4000);
   // Logging in twice would make this a second device, so whoever is inside is shown the way back.
   if (recall("inside") !== "yes") return;
   const reply = await send("GET", "/api/sitting").catch(() => null);

@@ -81,7 +81,16 @@ export class Sync {
   /** How many rows have not been acknowledged yet, in whatever way. */
   get unsent() { return this.#ledger.count().rows; }
 
-  /** Resume from the sitting's `attempt` and the rows and marks of the journal; `now` is the server's time of reading. */
+  /** These rows, as they stand when the journal has what was written so far. */
+  async waiting() {
+    await this.#ledger.written;
+    return this.#ledger.waiting();
+  }
+
+  /**
+   * Resume from the sitting's `attempt` and the rows and marks of the journal; `now` is the server's time of reading. Epoch 0
+   * is that of an exam begun by code, of which the server has not heard: the start comes before anything else then.
+   */
   open(attempt, rows, marks, now, ended = false) {
     this.#savedAt = now;
     this.#ledger.open(ended ? { ...attempt, epoch: null } : attempt, rows, marks);
@@ -90,6 +99,7 @@ export class Sync {
       return;
     }
     this.halted = null;
+    if (attempt.epoch === 0) this.#need = "start";
     this.tell("answers");
     this.tell("status");
     this.#plan(0);
@@ -100,6 +110,7 @@ export class Sync {
     if (this.epoch === null || (this.halted && this.halted !== "no_session")) return false;
     this.#ledger.add(item, response, flag, Math.max(0, Math.round(at)));
     this.tell("status");
+    this.#ledger.written.then(() => { if (!this.#stopped) this.tell("status"); });
     this.#plan(LINGER);
     return true;
   }
@@ -166,6 +177,7 @@ export class Sync {
       downFor: trouble ? this.monotonic() - this.#since : 0,
       halted: this.halted,
       durable: this.journal.durable,
+      written: this.#ledger.writing === 0,
     };
   }
 
@@ -311,7 +323,7 @@ export class Sync {
     } else if (error === "not_in_paper" && rows) this.#void(rows.find((row) => row.seq === seq) ?? rows[0]);
     else if ((error === "malformed" || error === "too_large") && rows?.length > 1) this.#most = Math.ceil(rows.length / 2);
     else if ((error === "malformed" || error === "too_large") && rows?.length) this.#void(rows[0]);
-    else this.#wait("refused");
+    else this.#wait(error === "safe_browser" ? error : "refused");
   }
 
   #void(row) {

@@ -8,6 +8,7 @@ import { clockTime, dayAndTime, say, span, spoken, textOf } from "./words.js";
 
 const SPREAD = 2000; // ms over which those who waited start
 const REFRESH = 60_000; // ms between readings of the sitting, at least
+const PATIENCE = 10_000; // ms for which a start may be on its way before the code is offered
 const BACK = 5000; // ms; a hall whose line comes back does not ask in the same moment
 const PERSON = "M30 6a14 14 0 1 1 0 28a14 14 0 1 1 0-28M4 76v-8c0-14 10-24 22-24h8c12 0 22 10 22 24v8";
 
@@ -39,6 +40,7 @@ function portrait({ name, photo }) {
 
 export class WaitingRoom {
   #started = false;
+  #startedAt = Infinity; // of the monotonic clock
   #waited = false;
   #state = "";
   #refreshAt = Infinity;
@@ -47,9 +49,13 @@ export class WaitingRoom {
   #trial;
   #device;
 
-  /** `start()` starts the attempt, `refresh()` reads the sitting again; tick() has to be called each second. */
-  constructor({ sitting, frame, clock, start, refresh }) {
-    Object.assign(this, { sitting, frame, clock, start, refresh });
+  /**
+   * `start()` starts the attempt, `refresh()` reads the sitting again, `codeForm(typed)` is the field for the code, or null where
+   * it would open nothing; tick() has to be called each second.
+   */
+  constructor({ sitting, frame, clock, start, refresh, codeForm, unheard = false }) {
+    Object.assign(this, { sitting, frame, clock, start, refresh, codeForm, unheard });
+    this.#waited = unheard; // whoever loads the page anew while the server is away has been here before
     this.#device = new DeviceCheck(clock);
     this.#later();
   }
@@ -63,10 +69,13 @@ export class WaitingRoom {
     const row = (word, ...value) => [h("dt", {}, say(word)), h("dd", {}, ...value)];
     this.count = h("p", { class: "countdown", "data-test": "countdown" });
     this.words = h("p", { id: "waiting-words", role: "status" });
+    const typed = this.code?.querySelector("input")?.value ?? "";
+    this.code = h("div", { "data-test": "code-box" });
+    this.typed = typed;
     this.button = button("start", "primary", say("waiting.start"), () => this.#begin(), { hidden: true });
     this.frame.show(say("waiting.title", { name: candidate.name }), h("div", { class: "slip wide", "data-test": "waiting" },
       h("div", { class: "who-sits" }, portrait(candidate), h("h1", {}, say("waiting.title", { name: candidate.name }))),
-      h("div", { class: "opening-box" }, this.count, this.words, this.button),
+      h("div", { class: "opening-box" }, this.count, this.words, this.button, this.code),
       h("dl", { class: "facts" },
         row("waiting.exam", h("span", { lang }, plain(title))),
         row("waiting.when", dayAndTime(slot.opens_at)),
@@ -77,11 +86,32 @@ export class WaitingRoom {
       h("section", { class: "device" }, this.#device.draw()),
       this.#trial = h("section", { class: "trial", "aria-labelledby": "trial-title" }),
       h("h2", {}, say("waiting.rules")),
-      h("ul", {}, ["order", "save", "line", "clock"].map((rule) => h("li", {}, say(`waiting.rule.${rule}`))))));
+      h("ul", {}, this.#moving(), [...(exam.safe_browser ? ["browser"] : []), "save", "line", "clock"].map((rule) => h("li", {}, say(`waiting.rule.${rule}`)))), ...this.#noted()));
     this.#drawTrial();
     this.frame.save({ kind: "none", text: say("save.none"), loud: false }); // in the language that is spoken now
     this.#state = "";
     this.tick();
+  }
+
+  /** The rules of moving between questions and sections; they are known from the pin on. */
+  #moving() {
+    const { navigation, sections } = this.sitting.exam;
+    const order = navigation === "forward" ? "forward" : sections ? "within" : "order";
+    const one = ({ title, seconds }) => {
+      const [lang, name] = textOf(title, spoken());
+      return h("li", {}, h("span", { lang }, plain(name)), ": ", say("waiting.minutes", { n: Math.round(seconds / 6) / 10 }));
+    };
+    return [
+      sections && h("li", { "data-test": "rule-sections" }, say("waiting.rule.sections", { n: sections.length }), h("ul", {}, sections.map(one))),
+      navigation && h("li", { "data-test": "rule-order" }, say(`waiting.rule.${order}`)),
+    ];
+  }
+
+  /** What the exam notes of a sitting, in plain words. */
+  #noted() {
+    const { records = [] } = this.sitting.exam;
+    return records.length ? [h("h2", {}, say("waiting.noted")),
+      h("ul", { "data-test": "noted" }, records.map((record) => h("li", {}, say(`waiting.noted.${record}`)))), h("p", {}, say("waiting.noted.so"))] : [];
   }
 
   #drawTrial(focus = "") {
@@ -131,14 +161,15 @@ export class WaitingRoom {
   tick() {
     const now = this.clock.now();
     const { opens_at: opens, closes_at: closes } = this.sitting.slot;
-    if (this.#started) this.#enter("starting", say("waiting.starting"));
+    if (this.#started && this.clock.monotonic() > this.#startedAt + PATIENCE) this.#offer();
+    else if (this.#started) this.#enter("starting", say("waiting.starting"));
     else if (now < opens) {
       this.#waited = true;
       if (this.#enter("countdown", say("waiting.itself"))) this.count.setAttribute("aria-label", `${say("waiting.opens")} ${clockTime(opens)}`);
       this.count.replaceChildren(h("span", { class: "label" }, say("waiting.opens")), h("strong", {}, span(opens - now)));
-    } else if (now > closes) this.#enter("closed", say("waiting.closed", { time: clockTime(closes) }));
+    } else if (now > closes && !this.unheard) this.#enter("closed", say("waiting.closed", { time: clockTime(closes) }));
     else if (this.#waited && document.visibilityState === "visible") {
-      this.#started = true; // those who waited start by themselves, not all in the same millisecond
+      this.#go(); // those who waited start by themselves, not all in the same millisecond
       this.#enter("starting", say("waiting.starting"));
       setTimeout(() => this.start(), Math.random() * SPREAD);
     } else if (this.#enter("open", say("waiting.open"))) this.button.focus();
@@ -147,9 +178,22 @@ export class WaitingRoom {
     if (!this.#started && !soon && this.clock.monotonic() > this.#refreshAt) this.#read();
   }
 
+  #go() {
+    this.#started = true;
+    this.#startedAt = this.clock.monotonic();
+  }
+
+  /** The start does not get through: the code is another way in. */
+  #offer() {
+    const form = this.code.firstChild ? null : this.codeForm(this.typed);
+    const ways = this.code.firstChild || form;
+    this.#enter(ways ? "dark" : "dark.none", say(ways ? "waiting.dark" : "waiting.dark.none", { time: clockTime(this.sitting.slot.opens_at) }));
+    if (form) this.code.append(form);
+  }
+
   #begin() {
     if (this.#started) return;
-    this.#started = true;
+    this.#go();
     this.button.textContent = say("waiting.starting");
     this.button.setAttribute("aria-disabled", "true");
     this.start();
@@ -159,6 +203,8 @@ export class WaitingRoom {
   again(sitting) {
     this.sitting = sitting;
     this.#started = false;
+    this.#startedAt = Infinity;
+    this.unheard = false;
     this.draw();
   }
 }

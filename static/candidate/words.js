@@ -1,7 +1,5 @@
-// How the interface speaks: sentences from the catalogue of its language (words/en.po and so on), numbers and times.
+// How the interface speaks: sentences from the catalogue of its language (words/en.po and so on, which the service turns into JSON), numbers and times.
 // The language of the questions is a different matter: see `textOf`.
-
-import { readCatalogue } from "./catalogue.js";
 
 /** Languages in their own words; those of the interface are the ones that have a catalogue. */
 export const languages = { en: "English", mr: "मराठी", hi: "हिन्दी" };
@@ -22,17 +20,44 @@ export function recall(name) {
 }
 
 const FORMS = ["zero", "one", "two", "few", "many", "other"]; // in the order in which gettext numbers those that a language has
+const WHOLE = ["", ".rest"]; // both parts of a catalogue: what the first screens say, and what those that come later say
 const catalogues = new Map();
+let parts = WHOLE.slice(0, 1);
 let language = "en";
 let sentences = {};
 let formOf = () => 0;
 const zone = document.documentElement.dataset.zone || "Asia/Kolkata";
 
-async function fetchCatalogue(code) {
-  const response = await fetch(new URL(`./words/${code}.po`, import.meta.url));
-  const found = response.ok ? readCatalogue(await response.text()) : {};
-  if (!found.hall) throw new Error(`no catalogue for ${code}`); // somebody's log-in page is text, too
+async function fetchPart(name) {
+  if (catalogues.has(name)) return catalogues.get(name);
+  // What the service makes of words/*.po; the address is right from here and from where this module is joined with others.
+  const response = await fetch(new URL(`../joined/words/${name}.json`, import.meta.url));
+  const found = response.ok ? await response.json() : {};
+  if (!found.hall) throw new Error(`no catalogue ${name}`); // somebody's log-in page
+  catalogues.set(name, found);
   return found;
+}
+
+async function fetchCatalogue(code) {
+  for (;;) {
+    const wanted = parts;
+    const found = await Promise.all(wanted.map((part) => fetchPart(code + part)));
+    if (wanted === parts) return Object.assign({}, ...found);
+  }
+}
+
+/** Say from now on what later parts of the page say, too. Their files ask for it themselves, see exam/web/files.py. */
+export async function speakWhole() {
+  const before = parts;
+  parts = WHOLE;
+  try {
+    const asked = language;
+    const found = await fetchCatalogue(asked);
+    if (asked === language) sentences = found;
+  } catch (error) {
+    parts = before;
+    throw error;
+  }
 }
 
 /** Speak `wanted` from now on, where we have it; what was `chosen` by the person outlasts what the server suggests. */
@@ -40,8 +65,7 @@ export async function speak(wanted, chosen = false) {
   const choice = chosen ? wanted : (recall("interface") ?? wanted);
   const next = interfaces.includes(choice) ? choice : "en";
   try {
-    if (!catalogues.has(next)) catalogues.set(next, await fetchCatalogue(next));
-    sentences = catalogues.get(next);
+    sentences = await fetchCatalogue(next);
   } catch (error) {
     if (sentences.hall) return; // the line is down: go on in the language that is here
     throw error;

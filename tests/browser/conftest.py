@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
@@ -53,11 +54,12 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Open a fake hall: `serve(opens_in=-1.0, minutes=90)`; seconds and minutes."""
+    """Open a fake hall: `serve(opens_in=-1.0, minutes=90)`; seconds and minutes. `rules` are those of `Hall`."""
     servers: list[Server] = []
 
-    def open_hall(opens_in: float = -1.0, minutes: float = 90, grace: float = 20) -> Server:
-        servers.append(Server(Hall(int((time.time() + opens_in) * 1000), minutes, grace_ms=int(grace * 1000))))
+    def open_hall(opens_in: float = -1.0, minutes: float = 90, grace: float = 20, **rules: Any) -> Server:
+        opens_at = int((time.time() + opens_in) * 1000)
+        servers.append(Server(Hall(opens_at, minutes, grace_ms=int(grace * 1000), **rules)))
         return servers[-1]
 
     yield open_hall

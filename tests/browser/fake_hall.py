@@ -20,7 +20,9 @@ from typing import Any
 import jinja2
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from exam.envelopes import ROUNDS, code_of, seal_envelope
 from exam.receipts import Signer, make_receipt
+from exam.web.files import candidate_files, files
 from grading.items import canonical
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".html": "text/html",
     ".po": "text/plain; charset=utf-8",
+    ".json": "application/json",
 }
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 SIGNER = Signer("22" * 32)
@@ -58,6 +61,7 @@ class Attempt:
     kept: dict[tuple[int, int], tuple[dict[str, Any], str]] = field(default_factory=dict)
     started_at: int = 0
     deadline: int = 0
+    section_ends: list[int] = field(default_factory=list)
     takeovers_left: int = 3
     receipt: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
@@ -80,8 +84,23 @@ class Attempt:
 class Hall:
     """One candidate's exam; `now` is handed to `call` so that tests own the time."""
 
-    def __init__(self, opens_at: int, minutes: float = 90, seed: int = 20_260_301, grace_ms: int = 20_000) -> None:
-        self.paper = json.dumps(PAPER, ensure_ascii=False).encode()
+    def __init__(
+        self,
+        opens_at: int,
+        minutes: float = 90,
+        seed: int = 20_260_301,
+        grace_ms: int = 20_000,
+        timed: tuple[float, ...] = (),
+        navigation: str = "free",
+    ) -> None:
+        """`timed`: the minutes of each section, where they have their own time."""
+        paper = PAPER | ({"navigation": navigation} if navigation != "free" else {})
+        if timed:
+            paper["sections"] = [
+                section | {"minutes": own} for section, own in zip(paper["sections"], timed, strict=True)
+            ]
+        self.timed, self.navigation = timed, navigation
+        self.paper = json.dumps(paper, ensure_ascii=False).encode()
         self.form = hashlib.sha256(self.paper).hexdigest()
         self.key = secrets.token_bytes(32)
         self.sealed = AESGCM(self.key).encrypt(bytes(12), gzip.compress(self.paper), bytes.fromhex(self.form))
@@ -90,11 +109,40 @@ class Hall:
         self.registration, self.code, self.wrong = "MUM-04217", "K7QX2M9TPBD4W", 0
         self.sessions: set[str] = set()
         self.tools: list[str] = []
+        self.records = ["focus", "paste", "network", "device"]
+        self.events: dict[tuple[int, int], dict[str, Any]] = {}
+        self.config_key = ""  # of Safe Exam Browser; empty: any browser will do
         self.photo: str | None = None
+        self.hall_code = code_of(b"the fake hall", 7)
+        self.envelope: dict[str, Any] | None = None
         self.notices: list[dict[str, Any]] = []
         self.attempt = Attempt()
         self.most_kept = 500
         self.lock = threading.Lock()
+
+    def lay_envelope(self) -> None:
+        """From now on the exam can be begun by `hall_code`."""
+        envelope = seal_envelope(self.hall_code, 7, bytes.fromhex(self.form), self.key)
+        self.envelope = {
+            "slot": 7,
+            "rounds": ROUNDS,
+            "salt": envelope.salt.hex(),
+            "sealed": envelope.sealed.hex(),
+        }
+
+    def by_code(self) -> dict[str, Any] | None:
+        """What the code begins the exam with, for whoever waits."""
+        if self.attempt.started_at or self.envelope is None:
+            return None
+        return {
+            "started_at": self.opens_at,
+            "deadline": self.opens_at + int(self.minutes * 60_000),
+            **({"section_ends": self._shares(self.opens_at)} if self.timed else {}),
+            "grace_ms": self.grace_ms,
+            "form": self.form,
+            "seed": self.seed,
+            "envelope": self.envelope,
+        }
 
     def login(self) -> str:
         """A new session."""
@@ -130,6 +178,11 @@ class Hall:
             case "GET", "/api/notices":
                 after = int(path.partition("after=")[2])
                 return 200, {"notices": [notice for notice in self.notices if notice["notice"] > after]}
+            case "POST", "/api/events":
+                for event in body["events"]:
+                    held = self.events.setdefault((body["page"], event["n"]), event)
+                    held["span"] = held["span"] if held["span"] is not None else event["span"]
+                return 200, {"now": now}
             case "POST", "/api/logout":
                 self.sessions.discard(token)
                 return 204, None
@@ -147,6 +200,7 @@ class Hall:
                 "watermark": attempt.watermarks[attempt.epoch] if writer else None,
                 "started_at": attempt.started_at,
                 "deadline": attempt.deadline,
+                **self._ends(),
                 "grace_ms": self.grace_ms,
                 "form": self.form,
                 "key": self.key.hex(),
@@ -168,9 +222,17 @@ class Hall:
             "exam": {
                 "title": PAPER["title"],
                 "minutes": int(self.minutes),
-                "navigation": "free",
+                "navigation": self.navigation,
+                "sections": [
+                    {"title": section["title"], "seconds": own * 60}
+                    for section, own in zip(PAPER["sections"], self.timed, strict=True)
+                ]
+                if self.timed
+                else None,
                 "questions": len(self.items),
                 "tools": self.tools,
+                "records": self.records,
+                "safe_browser": bool(self.config_key),
             },
             "slot": {
                 "opens_at": self.opens_at,
@@ -179,8 +241,9 @@ class Hall:
             },
             "notices": len(self.notices),
             "sealed": f"{self.form}.0123456789abcdef",
-            "journal": self.journal() if seen else None,
+            **({"journal": self.journal()} if seen or self.by_code() else {}),
             "attempt": seen,
+            "by_code": self.by_code(),
             "receipt": attempt.receipt,
             "result": attempt.result if attempt.state == "released" else None,
         }
@@ -190,12 +253,13 @@ class Hall:
         if now < self.opens_at:
             raise Refusal(409, "too_early", opens_at=self.opens_at)
         if attempt.state == "prepared":
-            if now > self.opens_at + 30 * 60_000:
+            if now > self.opens_at + 30 * 60_000 and body.get("key") != self.key.hex():
                 raise Refusal(409, "too_late")
             attempt.state, attempt.epoch, attempt.writer = "started", 1, token
             attempt.watermarks = {1: 0}
             attempt.started_at = self.opens_at if body.get("by") == "code" else now
             attempt.deadline = attempt.started_at + int(self.minutes * 60_000)
+            attempt.section_ends = self._shares(attempt.started_at)
         elif attempt.writer != token:
             raise Refusal(409, "other_device")
         return self._begun(now)
@@ -208,6 +272,7 @@ class Hall:
             "watermark": attempt.watermarks[attempt.epoch],
             "started_at": attempt.started_at,
             "deadline": attempt.deadline,
+            **self._ends(),
             "grace_ms": self.grace_ms,
             "form": self.form,
             "key": self.key.hex(),
@@ -215,6 +280,30 @@ class Hall:
             "notices": len(self.notices),
             "journal": self.journal(),
         }
+
+    def _shares(self, started_at: int) -> list[int]:
+        parts = [sum(self.timed[: place + 1]) / sum(self.timed) for place in range(len(self.timed))]
+        return [started_at + int(self.minutes * 60_000 * part) for part in parts]
+
+    def _ends(self) -> dict[str, list[int]]:
+        return {"section_ends": self.attempt.section_ends} if self.timed else {}
+
+    def give(self, seconds: float, now: int) -> None:
+        """Give time: to the section that is open now, where they have their own."""
+        attempt, more = self.attempt, int(seconds * 1000)
+        attempt.deadline += more
+        last = len(attempt.section_ends) - 1
+        attempt.section_ends = [
+            end + more if end > now or place == last else end for place, end in enumerate(attempt.section_ends)
+        ]
+
+    def _open(self, item: int, now: int) -> bool:
+        """Whether a row comes within the time of its section."""
+        ends = self.attempt.section_ends
+        for place, section in enumerate(PAPER["sections"]):
+            if ends and item in section["items"]:
+                return (not place or ends[place - 1] <= now) and now <= ends[place] + self.grace_ms
+        return True
 
     def journal(self) -> dict[str, str]:
         """What the page keeps its journal with."""
@@ -252,7 +341,7 @@ class Hall:
     def _save(self, epoch: int, rows: list[dict[str, Any]], now: int) -> dict[str, Any]:
         """Take rows: those that may count count, the others go to the quarantine with the reason."""
         attempt = self.attempt
-        if not attempt.started_at:
+        if not attempt.started_at and (epoch or now <= self.opens_at + int(self.minutes * 60_000) + self.grace_ms):
             raise Refusal(409, "not_started")
         if epoch > attempt.epoch:
             raise Refusal(409, "unknown_epoch")
@@ -267,7 +356,9 @@ class Hall:
             if known is not None and content(known) != content(row):
                 raise Refusal(409, "conflict", watermark=held)
         reason = None
-        if epoch != attempt.epoch:
+        if not attempt.started_at:
+            reason = "late"
+        elif epoch != attempt.epoch:
             reason = "stale_device"
         elif attempt.state != "started":
             reason = "closed"
@@ -277,12 +368,13 @@ class Hall:
             place = (epoch, row["seq"])
             if place in attempt.counted or place in attempt.kept:
                 continue
-            if reason is None:
+            why = reason or (None if self._open(row["item"], now) else "section")
+            if why is None:
                 attempt.counted[place] = row
             elif len(attempt.kept) >= self.most_kept:
                 raise Refusal(409, "too_many_kept")
             else:
-                attempt.kept[place] = (row, reason)
+                attempt.kept[place] = (row, why)
             attempt.watermarks[epoch] = row["seq"]
         kept = [
             {"seq": row["seq"], "reason": attempt.kept[epoch, row["seq"]][1]}
@@ -293,6 +385,7 @@ class Hall:
             "now": now,
             "watermark": attempt.watermarks.get(epoch, 0),
             "deadline": attempt.deadline,
+            **self._ends(),
             "notices": len(self.notices),
         }
         return {**reply, "kept": kept, "message": "Kept, not counted."} if kept else reply
@@ -386,6 +479,10 @@ class Server:
         """So many requests get 503."""
         self.proxy_page = False
         """Somebody's log-in page answers instead of the hall."""
+        self.version = "0"
+        """Of the files; those of another one are not there."""
+        self.damaged = 0
+        """So many papers come with a letter changed."""
         self.requests: list[tuple[str, str, Any]] = []
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(ROOT / "exam/web/templates"),
@@ -445,10 +542,16 @@ class Server:
             self._send(door, 415, b'{"error": "wrong_type", "message": "JSON, please."}', "application/json")
             return
         if path.startswith("/papers/"):
-            self._send(door, 200, self.hall.sealed, "application/octet-stream", {"Cache-Control": "public, immutable"})
+            sealed = self._spoilt(self.hall.sealed)
+            self._send(door, 200, sealed, "application/octet-stream", {"Cache-Control": "public, immutable"})
+            return
+        if not self._right_browser(door, path):
+            data = b'{"error": "safe_browser", "message": "Only in Safe Exam Browser."}'
+            self._send(door, 403, data, "application/json")
             return
         if path.startswith("/api/papers/"):
-            self._send(door, 200, self.hall.paper, "application/json", {"Cache-Control": "private, immutable"})
+            paper = self._spoilt(self.hall.paper)
+            self._send(door, 200, paper, "application/json", {"Cache-Control": "private, max-age=31536000, immutable"})
             return
         headers: dict[str, str] = {}
         if path == "/api/login":
@@ -461,6 +564,25 @@ class Server:
             door.close_connection = True
             return
         self._send(door, status, b"" if reply is None else json.dumps(reply).encode(), "application/json", headers)
+
+    def _right_browser(self, door: BaseHTTPRequestHandler, path: str) -> bool:
+        """Whether a request shows the key that the exam asks for, in one of the two ways."""
+        if not self.hall.config_key or path in ("/api/logout", "/api/handover"):
+            return True
+
+        def shown(address: str, header: str) -> bool:
+            wanted = hashlib.sha256((address + self.hall.config_key).encode()).hexdigest()
+            return door.headers.get(header) == wanted
+
+        page = door.headers.get("Seb-Page", "")
+        ours = page in (f"{self.url}/", f"{self.url}/sitting") and shown(page, "Seb-Config-Key-Hash")
+        return ours or shown(self.url + door.path, "X-SafeExamBrowser-ConfigKeyHash")
+
+    def _spoilt(self, paper: bytes) -> bytes:
+        if not self.damaged:
+            return paper
+        self.damaged -= 1
+        return paper[:-20] + b"x" + paper[-19:]
 
     def _login(self, body: dict[str, str], headers: dict[str, str]) -> Reply:
         typed = body["code"].upper().replace("-", "").replace(" ", "")
@@ -478,16 +600,15 @@ class Server:
         pages = {"/": "candidate/login.html.j2", "/sitting": "candidate/sitting.html.j2"}
         if path in pages:
             html = self._templates.get_template(pages[path]).render(
-                static=lambda name: f"/static/0/{name}?v=1",
+                static=lambda name: f"/static/{self.version}/{name}",
                 lang="en",
                 time_zone="Asia/Kolkata",
             )
             self._send(door, 200, html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
             return
         if path == "/sw.js":
-            candidate = sorted(file.relative_to(ROOT / "static") for file in (ROOT / "static/candidate").rglob("*.*"))
-            files = [f"/static/0/{file}" for file in (Path("candidate.css"), Path("icons.svg"), *candidate)]
-            script = self._templates.get_template("candidate/sw.js.j2").render(version="0", files=files)
+            kept = [f"/static/{self.version}/{file}" for file in candidate_files()]
+            script = self._templates.get_template("candidate/sw.js.j2").render(version=self.version, files=kept)
             self._send(door, 200, script.encode(), "text/javascript", {"Cache-Control": "no-cache"})
             return
         if path == "/blank":
@@ -497,8 +618,11 @@ class Server:
             file = Path(__file__).parent / Path(path).name
         elif path.startswith("/media/"):
             file = Path(__file__).parent / "picture.svg"
+        elif (name := path.removeprefix(f"/static/{self.version}/")) in files():
+            self._send(door, 200, files()[name], TYPES[Path(name).suffix])
+            return
         else:
-            file = (ROOT / "static" / path.removeprefix("/static/0/")).resolve()
+            file = ROOT / "nothing.here"
         if file.suffix not in TYPES or not file.is_file() or ROOT not in file.parents:
             self._send(door, 404, b"nothing here", "text/plain")
             return

@@ -100,7 +100,9 @@ export async function run(seed, options = {}) {
   const made = []; // every change the candidate made: {item, response}
   const lost = new Set(); // responses that neither the storage nor the server had when the page went away
   let faults = true;
-  let cutUntil = 0;
+  const opened = time.now;
+  const darkUntil = options.dark ? opened + random() * 120_000 : 0; // so long the server is away; the exam was begun by code
+  let cutUntil = darkUntil;
   let sync = null;
   let page = 0;
   let reloads = 0;
@@ -116,7 +118,9 @@ export async function run(seed, options = {}) {
     }
   }
 
-  async function send(method, path, body, { keepalive = false } = {}) {
+  const tickets = new Map(); // of requests that the server had no room for: when they first came, and what they said
+
+  async function send(method, path, body, { keepalive = false, ticket = "" } = {}) {
     const sent = structuredClone(body);
     await time.sleep(20 + random() * (keepalive && faults ? 3000 : 300)); // nobody waits for a closing page's last word
     const luck = faults ? random() : 1;
@@ -127,6 +131,13 @@ export async function run(seed, options = {}) {
     if (luck < 0.06) throw new Error("lost on the way");
     if (luck < 0.1) return { status: 503, body: luck < 0.08 ? null : { error: "unavailable" }, retryAfter: luck < 0.09 ? 2000 : null };
     if (luck < 0.12) return { status: 200, body: null, retryAfter: null }; // somebody's log-in page
+    const put = tickets.get(ticket);
+    if (ticket && put?.text !== JSON.stringify([method, path, sent])) broken.push(`a ticket for another request: ${put?.text}`);
+    if (faults && luck > 0.95 && path === "/api/answers") {
+      const name = ticket || `ticket ${tickets.size}`;
+      tickets.set(name, put ?? { at: time.now, text: JSON.stringify([method, path, sent]) });
+      return { status: 503, body: { error: "overloaded", ticket: name }, retryAfter: random() * 3000 };
+    }
     const [status, reply] = await hall(token, method, path, sent);
     if (luck < 0.18) throw new Error("answer lost");
     if (luck < 0.22 && path !== "/api/takeover") { // the network repeats it later
@@ -156,31 +167,45 @@ export async function run(seed, options = {}) {
     page += 1;
     const mine = page;
     sync = null;
+    const open = (attempt, now, ended) => {
+      const [rows, marks] = storage.load();
+      stale = false;
+      sync = new Sync({
+        send, journal: storage, later: time.later, random, monotonic: () => time.now, startBody: attempt.epoch === 0 ? { by: "code" } : {},
+        tell: (kind, detail) => { if (kind === "halted" && detail.why === "stale_device") stale = true; },
+      });
+      sync.open(attempt, rows, marks, now, ended);
+    };
+    const dark = { epoch: 0, watermark: 0, answers: [] };
+    if (time.now < darkUntil) { // the journal leads back into the exam
+      open(dark, time.now, false);
+      return;
+    }
     for (;;) {
       let reply = null;
       try { reply = await send("GET", "/api/sitting"); } catch { reply = null; }
       if (mine !== page) return;
       if (reply?.status === 200 && reply.body) {
-        let { attempt, now, state } = reply.body;
+        const { attempt, now, state } = reply.body;
+        if (state === "prepared") { // begun by code, and not heard of yet
+          open(dark, now, false);
+          return;
+        }
         if (attempt.epoch === null && state === "started") { // the candidate confirms
           try { await send("POST", "/api/takeover", {}); } catch { /* read again */ }
           continue;
         }
-        const [rows, marks] = storage.load();
-        stale = false;
-        sync = new Sync({
-          send, journal: storage, later: time.later, random, monotonic: () => time.now,
-          tell: (kind, detail) => { if (kind === "halted" && detail.why === "stale_device") stale = true; },
-        });
-        sync.open(attempt, rows, marks, now, state !== "started");
+        open(attempt, now, state !== "started");
         return;
       }
       await time.sleep(500);
     }
   }
 
-  const start = await hall(token, "POST", "/api/start", {});
-  if (start[0] !== 200) throw new Error("no start");
+  if (!options.dark) {
+    const start = await hall(token, "POST", "/api/start", {});
+    if (start[0] !== 200) throw new Error("no start");
+  }
   const loading = load();
   await time.until(time.now + 20_000);
   await loading;
@@ -191,10 +216,11 @@ export async function run(seed, options = {}) {
     if (luck < 0.06) {
       load();
     } else if (luck < 0.1) {
-      cutUntil = time.now + random() * 30_000;
+      cutUntil = Math.max(darkUntil, time.now + random() * 30_000);
     } else if (luck < 0.115 && options.second && takeovers < 2) {
       takeovers += 1;
-      await hall(other, "POST", "/api/takeover", {});
+      const [status] = await hall(other, "POST", "/api/takeover", {});
+      if (status === 409) await hall(other, "POST", "/api/start", {}); // nobody has started yet: the other device is the first
       const at = time.now;
       await hall(other, "OTHER", "", { item: items[0], response: `other ${at}` });
     } else if (luck < 0.13) {
@@ -224,11 +250,13 @@ export async function run(seed, options = {}) {
   const summary = sync.summary();
   if (sync.unsent) broken.push(`still ${sync.unsent} unsent after two good minutes: ${JSON.stringify(summary)}`);
 
-  const { everything, standing } = await hall(token, "LOOK", "", null);
+  const { everything, standing, started_at: startedAt } = await hall(token, "LOOK", "", null);
   const good = made.filter((row) => !row.response.startsWith("bad"));
   for (const { item, response } of good) {
     if (!everything.includes(JSON.stringify(response)) && !lost.has(response)) broken.push(`nowhere: ${item} ${response}`);
   }
+  const others = takeovers > 0 && startedAt > opened; // then its time is that of the other device
+  if (options.dark && startedAt !== opened && !others) broken.push(`time runs from ${startedAt - opened} ms after the opening`);
   for (const [item, state] of sync.items) {
     if (state.standing === "waiting") broken.push(`still waiting: item ${item}`);
     if (options.second) continue;
@@ -240,5 +268,5 @@ export async function run(seed, options = {}) {
     }
   }
   sync.stop();
-  return { seed, made: made.length, reloads, takeovers, epoch: sync.epoch, kept: summary.kept, broken };
+  return { seed, made: made.length, put_off: tickets.size, reloads, takeovers, epoch: sync.epoch, kept: summary.kept, broken };
 }

@@ -491,6 +491,32 @@ def test_a_second_tab_waits_calmly_until_the_first_is_closed(context: BrowserCon
     assert server.hall.attempt.epoch == 1
 
 
+def test_a_second_tab_without_a_line_goes_on_from_where_the_first_one_stopped(
+    context: BrowserContext, serve: Serve
+) -> None:
+    server = serve()
+    first = sit(context, server)
+    first.check(f"{hook('option')}[value=p1]")
+    says(first, "1 answer safe (")
+    server.cut = True
+    second = context.new_page()
+    second.goto(server.url + "/sitting")
+    expect(second.locator(hook("other-tab"))).to_be_visible()
+    go(first, 4)
+    first.fill(hook("text"), "36")
+    first.keyboard.press("Tab")
+    says(first, "kept on this device")
+    first.close()
+    go(second, 4)
+    expect(second.locator(hook("text"))).to_have_value("36")
+    go(second, 8)
+    second.fill(hook("text"), "later")
+    server.cut = False
+    says(second, "All 3 answers safe (")
+    assert held(server) == {1: "p1", 4: "36", 8: "later"}
+    assert server.hall.attempt.epoch == 1
+
+
 def test_logged_out_in_mid_exam_nothing_is_lost(context: BrowserContext, serve: Serve) -> None:
     server = serve()
     page = sit(context, server)
@@ -547,14 +573,14 @@ def test_extra_time_and_announcements_come_with_the_next_save(context: BrowserCo
 
 
 def test_the_deadline_locks_the_input_and_the_clock_hands_in(context: BrowserContext, serve: Serve) -> None:
-    server = serve(minutes=2.2 / 60, grace=1)
+    server = serve(minutes=8 / 60, grace=1)
     context.add_init_script("Math.random = () => 0.01")
     page = sit(context, server)
     page.check(f"{hook('option')}[value=p1]")
     says(page, "1 answer safe (")
     go(page, 7)
     page.focus(hook("text"))
-    until(lambda: types_until_locked(page), "the input was not locked")
+    until(lambda: types_until_locked(page), "the input was not locked", 20)
     expect(page.locator(hook("over"))).to_be_focused()
     last_word = page.input_value(hook("text"))
     page.keyboard.type("too late")
@@ -585,7 +611,7 @@ def types_until_locked(page: Page) -> bool:
 
 
 def test_more_time_opens_a_locked_sheet_again(context: BrowserContext, serve: Serve) -> None:
-    server = serve(minutes=1 / 60)
+    server = serve(minutes=6 / 60)
     server.hall.grace_ms = 0
     context.add_init_script("Math.random = () => 0.01")
     page = sit(context, server)

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from exam.web.files import files
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.fake_hall import PAPER, ROOT, Server
 from tests.browser.test_candidate_screen import Serve, go, held, hook, no_errors, says, sit, until
@@ -66,7 +67,8 @@ def test_every_sentence_exists_in_every_language_with_the_same_places_to_fill() 
             assert filled[0] == filled[1], key
             # A pair has its number in the form for many, or the sentence would not say how many.
             assert len(forms) == 1 or re.search(r"{(n|list)}", other[key][1]), key
-            assert not re.search(r"[a-z]{4}", re.sub(r"{\w+}|JavaScript", "", " ".join(other[key]))), f"{code} {key}"
+            said = re.sub(r"{\w+}|JavaScript|Safe Exam Browser", "", " ".join(other[key]))
+            assert not re.search(r"[a-z]{4}", said), f"{code} {key}"
 
 
 def test_every_sentence_is_said_and_every_said_one_exists() -> None:
@@ -84,47 +86,12 @@ def test_every_sentence_is_said_and_every_said_one_exists() -> None:
     assert [key for key in keys - named if not any(pattern.fullmatch(key) for pattern in patterns)] == []
 
 
-def test_the_page_reads_catalogues_as_gettext_writes_them(context: BrowserContext, serve: Serve) -> None:
-    page = context.new_page()
-    page.goto(serve().url + "/blank")
-    read = """async (text) => {
-      const { readCatalogue } = await import("/static/0/candidate/catalogue.js");
-      return readCatalogue(text);
-    }"""
+def test_the_page_gets_the_catalogues_word_for_word() -> None:
     for code in LANGUAGES:
-        ours = page.evaluate(read, (CANDIDATE / f"words/{code}.po").read_text(encoding="utf-8"))
+        first, rest = (json.loads(files()[f"joined/words/{code}{part}.json"]) for part in ("", ".rest"))
+        assert set(first) & set(rest) == {"hall"}
+        ours = first | rest
         assert {key: [each] if isinstance(each, str) else each for key, each in ours.items()} == catalogue(code)
-    wrapped = """# note
-msgid ""
-msgstr ""
-"Language: en\\n"
-
-#. why
-#: a.js:1
-msgid "a.b"
-msgstr ""
-"one \\"two\\"\\n"
-"three"
-
-msgid "p"
-msgid_plural "p"
-msgstr[0] "one"
-msgstr[1] ""
-"many"
-
-msgid "nobody"
-msgstr ""
-"""
-    for text in (wrapped, wrapped.replace("\n", "\r\n")):
-        assert page.evaluate(read, text) == {"a.b": 'one "two"\nthree', "p": ["one", "many"]}
-    assert page.evaluate(read, "<html><body>School network: log in</body></html>") == {}
-
-
-def test_catalogues_travel_as_compressed_text() -> None:
-    kinds = (ROOT / "exam/nginx.conf.j2").read_text()
-    assert re.search(r"text/plain [^;]*\bpo\b", kinds)
-    for setting in ("charset_types", "gzip_types"):
-        assert re.search(rf"{setting} [^;]*text/plain", kinds)
 
 
 # ---- the language of the page
@@ -134,18 +101,18 @@ def test_catalogues_travel_as_compressed_text() -> None:
 def test_a_language_that_does_not_come_leaves_the_one_that_is_here(chromium: Browser, serve: Serve, what: str) -> None:
     context = chromium.new_context(service_workers="block")  # or that would have kept the catalogue
     page = sit(context, serve())
-    answers = {"a log-in page": (200, "<html>School network</html>"), "an error": (503, 'msgid "hall"\nmsgstr "?"\n')}
+    answers = {"a log-in page": (200, "<html>School network</html>"), "an error": (503, '{"hall": "?"}')}
     if what == "nothing":
-        page.route("**/hi.po*", lambda route: route.abort())
+        page.route("**/hi.json*", lambda route: route.abort())
     else:
         status, body = answers[what]
-        page.route("**/hi.po*", lambda route: route.fulfill(status=status, body=body, content_type="text/plain"))
+        page.route("**/hi.json*", lambda route: route.fulfill(status=status, body=body, content_type="text/plain"))
     page.click(hook("settings"))
     page.select_option(hook("language"), "hi")
     expect(page.locator(hook("language"))).to_have_value("en")
     expect(page.locator("#q1-title")).to_contain_text("Question 1")
     expect(page.locator("html")).to_have_attribute("lang", "en")
-    page.unroute("**/hi.po*")
+    page.unroute("**/hi.json*")
     page.select_option(hook("language"), "hi")
     expect(page.locator("#q1-title")).to_contain_text("प्रश्न १")
     context.close()
@@ -167,7 +134,8 @@ def test_hindi_speaks_with_its_own_digits_and_plurals(context: BrowserContext, s
     expect(page.locator(f"aside {hook('square')}").nth(1)).to_have_attribute("aria-label", "प्रश्न २, अभी नहीं देखा")
     told = page.evaluate(
         """async () => {
-          const { dayAndTime, say } = await import("/static/0/candidate/words.js");
+          const { $ } = await import("/static/0/joined/login.js"); // the page's own
+          const { dayAndTime, say } = $["words.js"];
           const times = [0, 1, 2].map((n) => say("time.minutes", { n }));
           return [dayAndTime(Date.UTC(2026, 9, 26, 4)), ...times];
         }"""

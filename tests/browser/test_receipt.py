@@ -275,8 +275,8 @@ def check_page(language: str = "en", **shown: Any) -> str:
     return environment.get_template("candidate/check.html.j2").render(
         static=lambda name: f"/static/0/{name}",
         lang=language,
-        languages={tag: words["language"] for tag, words in WORDS.items()},
-        words=WORDS[language],
+        languages={tag: words["language"][0] for tag, words in WORDS.items()},
+        words={key: forms[-1] for key, forms in WORDS[language].items()},
         **given,
     )
 
@@ -326,7 +326,7 @@ def test_the_page_checks_without_javascript_and_by_keyboard(chromium: Browser, s
     server, asked = serve(), list[dict[str, list[str]]]()
     context = chromium.new_context(java_script_enabled=False)
     context.set_default_timeout(8000)
-    checking(context, asked, lambda: check_page(verdict="unknown", sentence=WORDS["en"]["unknown"]))
+    checking(context, asked, lambda: check_page(verdict="unknown", sentence=WORDS["en"]["unknown"][0]))
     page = context.new_page()
     page.goto(server.url + "/check")
     page.keyboard.press("Tab")
@@ -348,7 +348,7 @@ def test_the_check_page_to_look_at(context: BrowserContext, serve: Serve, langua
     from axe_playwright_python.sync_playwright import Axe
 
     SCREENSHOTS.mkdir(exist_ok=True)
-    words, server = WORDS[language], serve()
+    words, server = {key: forms[-1] for key, forms in WORDS[language].items()}, serve()
     genuine = words["genuine"].format(answers=words["answers"].format(n=45), day="22.11.2026", time="10:30 (IST)")
     shown = {
         "form": check_page(language),

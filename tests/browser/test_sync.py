@@ -48,6 +48,7 @@ class Morning:
             reply = {
                 "counted": [compact([*place, row["item"], row["response"]]) for place, row in rows],
                 "everything": [compact(row["response"]) for _, row in rows + kept],
+                "started_at": attempt.started_at,
                 "standing": {row["item"]: row["response"] for row in attempt.standing()},
             }
         else:
@@ -65,8 +66,24 @@ def compact(value: Any) -> str:
         (1000, 110, {}),
         (2000, 50, {"second": True}),
         (3000, 40, {"durable": False}),
+        (4000, 50, {"dark": True}),
+        (5000, 50, {"dark": True, "second": True}),
+        *(
+            pytest.param(*each, marks=[pytest.mark.slow, pytest.mark.timeout(600)])
+            for each in (
+                (10_000, 600, {}),
+                (20_000, 250, {"second": True}),
+                (30_000, 150, {"durable": False}),
+                (40_000, 150, {"dark": True}),
+                (50_000, 150, {"dark": True, "second": True}),
+            )
+        ),
     ],
-    ids=["one device", "two devices", "no storage"],
+    ids=[
+        f"{many}{how}"
+        for many in ("", "a thousand, ")
+        for how in ("one device", "two devices", "no storage", "begun by code", "begun by code, two devices")
+    ],
 )
 def test_nothing_called_safe_is_lost_and_everything_arrives(
     page: Page, first: int, runs: int, options: dict[str, bool]
@@ -85,6 +102,8 @@ def test_nothing_called_safe_is_lost_and_everything_arrives(
     assert broken == {}
     assert len(results) == runs
     assert sum(result["made"] for result in results) > 15 * runs, "the candidates hardly answered anything"
+    often = runs / (5 if options.get("dark") else 2)
+    assert sum(result["put_off"] for result in results) > often, "hardly any request was put off with a ticket"
     assert sum(result["reloads"] for result in results) > runs / 2, "hardly any reload happened"
     if options.get("second"):
         assert sum(result["takeovers"] for result in results) > runs / 5

@@ -5,12 +5,17 @@ import datetime as dt
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.conftest import QUIET, SCREENSHOTS, find_chromium
+from tests.browser.test_events import FOCUS
+from tests.browser.test_rescue import LATER
+from tests.browser.test_safe_browser import BROWSER, KEY
 from tests.cast import PASSWORD, Candidate, Cast
 from tests.faults.stack import Stack, stack
 
@@ -263,3 +268,148 @@ async def test_an_admin_plans_a_teacher_sits_and_sees_the_result(tmp_path):
         await expect(phone.at("sections")).to_contain_text("Main part")
         await shot(phone.page, "19-result")
         assert problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+async def test_answers_that_cannot_be_sent_arrive_in_a_file(tmp_path):
+    async with stack(tmp_path) as hall, chromium() as browser:
+        owner = await hall.owner()
+        cast = Cast(hall.settings, owner)
+        await cast.staff()
+        meera = await cast.candidate("meera")
+        await owner.execute("UPDATE candidate SET language = 'en'")
+        slot = await cast.slot(meera)
+        problems: list[str] = []
+        contexts = [await browser.new_context(base_url=hall.address) for _ in range(2)]
+        await contexts[0].add_init_script(LATER)
+        pages = []
+        for context in contexts:
+            context.set_default_timeout(15_000)
+            page = await context.new_page()
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)
+            pages.append(page)
+        phone, desk = Phone(pages[0]), Desk(pages[1])
+
+        # One answer arrives, then the line goes for good: three more are on the phone alone.
+        await phone.log_in(meera)
+        async with phone.page.expect_response(lambda reply: reply.url.endswith("/rescue.js"), timeout=40_000):
+            await phone.at("start").click()
+            await expect(phone.at("question").first).to_be_visible(timeout=15_000)
+            await phone.to_the_choice()
+            await phone.choose(0)
+            await until(hall, "SELECT count(*) = 1 FROM answer", 20)
+        await phone.page.context.set_offline(True)
+        await phone.choose(1)
+        await phone.choose(2)
+        while not await phone.at("text").count():
+            await phone.at("next").click()
+        await phone.at("text").first.fill("Mumbai by the sea")
+        await expect(phone.at("save-line")).to_contain_text("kept on this device", timeout=15_000)
+        await phone.page.wait_for_timeout(1500)
+        await phone.page.evaluate("later(121_000)")
+        await expect(phone.at("rescue")).to_be_visible(timeout=15_000)
+        async with phone.page.expect_download() as waiting:
+            await phone.at("rescue-save").click()
+        download = await waiting.value
+        file = tmp_path / download.suggested_filename
+        await download.save_as(file)
+        assert file.name == "exam-rescue-REG-1-MEERA.json" and "Mumbai by" not in file.read_text("utf-8")
+        await shot(phone.page, "50-rescue")
+        await contexts[0].close()  # and the phone falls into the sea
+
+        # The staff upload it: whatever was written is there, and a second time changes nothing.
+        await desk.log_in()
+        await desk.page.goto(f"/staff/slots/{slot.slot_id}/day")
+        await desk.page.get_by_role("link", name="Rescue files").click()
+        sayings = []
+        for _ in range(2):
+            await desk.page.get_by_label("Rescue files").set_input_files(file)
+            await press(desk.page, "Upload")
+            sayings.append(await desk.page.locator("[data-test=brought]").inner_text())
+        await shot(desk.page, "51-brought")
+        assert "Meera" in sayings[0] and re.search(r"(\d+) answers taken now", sayings[0])
+        assert "1 answer had already arrived" in sayings[0] and "0 answers taken now" in sayings[1]
+        rows = await owner.fetch("SELECT seq, response FROM answer ORDER BY seq")
+        assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+        said = [row["response"] for row in rows]
+        assert len(set(said[:3])) == 3 and said[-1] == '"Mumbai by the sea"'
+        assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+        await owner.close()
+
+        # What is too much is refused by the balancer, in words.
+        async with httpx.AsyncClient(base_url=hall.address, timeout=30) as device:
+            answer = await device.post(f"/staff/slots/{slot.slot_id}/rescue", files={"files": b" " * (26 * 2**20)})
+        assert answer.status_code == 413 and "Nothing was taken" in answer.text
+        assert problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+async def test_an_exam_in_safe_exam_browser_whose_record_the_staff_read(tmp_path):
+    async with stack(tmp_path) as hall, chromium() as browser:
+        owner = await hall.owner()
+        cast = Cast(hall.settings, owner)
+        await cast.staff()
+        meera = await cast.candidate("meera")
+        await owner.execute("UPDATE candidate SET language = 'en'")
+        slot = await cast.slot(meera)
+        contexts = [await browser.new_context(base_url=hall.address, color_scheme="light") for _ in range(3)]
+        await contexts[2].add_init_script(f'({BROWSER})(["{KEY}", "by call"])')
+        for context in contexts:
+            context.set_default_timeout(15_000)
+        desk, other, phone = Desk(await contexts[0].new_page()), *[Phone(await c.new_page()) for c in contexts[1:]]
+
+        # The admin gives the exam a key; from then on it opens in Safe Exam Browser only, through nginx and all.
+        await desk.log_in()
+        await desk.page.goto(f"/staff/exams/{slot.exam_id}")
+        await desk.page.get_by_label("Config Keys").fill(KEY)
+        await press(desk.page, "Set the keys")
+        await expect(desk.page.get_by_text("in Safe Exam Browser only, with a file")).to_be_visible()
+        await shot(desk.page, "60-keys")
+        await asyncio.sleep(2.5)
+        await other.page.goto("/")
+        await other.at("registration").fill(meera.registration)
+        await other.at("code").fill(meera.code)
+        await other.at("login").click()
+        await expect(other.at("login-message")).to_contain_text("has to be opened in Safe Exam Browser")
+        await shot(other.page, "61-another-browser")
+        body = {"registration": meera.registration, "code": meera.code}
+        address = f"{hall.address}/api/login"
+        proof = {"X-SafeExamBrowser-ConfigKeyHash": sha256((address + KEY).encode()).hexdigest()}
+        async with httpx.AsyncClient() as classic:
+            assert (await classic.post(address, json=body, headers=proof)).status_code == 200
+            assert (await classic.post(address, json=body)).json()["error"] == "safe_browser"
+
+        await phone.log_in(meera)
+        await expect(phone.at("noted")).to_contain_text("When you leave this page")
+        async with phone.page.expect_response(re.compile(r"/events\.js")):
+            await phone.at("start").click()
+        await phone.to_the_choice()
+        await phone.choose(0)
+        await until(hall, "SELECT count(*) = 1 FROM answer", 5)
+        await phone.page.evaluate(FOCUS, "away")
+        await phone.page.wait_for_timeout(1500)
+        await phone.page.evaluate(FOCUS, "here")
+
+        # A wrong key in mid-exam stops the hall and loses nothing; without keys it goes on.
+        await owner.execute("UPDATE exam SET config_keys = $1", ["0e" * 32])
+        await asyncio.sleep(2.5)
+        await phone.choose(1)
+        await expect(phone.at("save-line")).to_contain_text("1 answer is kept on this device")
+        await shot(phone.page, "62-refused")
+        await desk.page.get_by_label("Config Keys").fill("")
+        await press(desk.page, "Set the keys")
+        await until(hall, "SELECT count(*) = 2 FROM answer", 60)
+
+        # The rest of the record comes after the submit; the staff read it on the page of the person.
+        await phone.to_the_review()
+        await phone.at("submit").click()
+        await phone.page.locator("dialog[open] button.primary").click()
+        await expect(phone.at("receipt-code")).to_be_visible()
+        await until(hall, "SELECT count(*) = 1 FROM event WHERE kind = 'away' AND span_ms BETWEEN 1400 AND 9000", 20)
+        await owner.close()
+        await desk.page.goto(f"/staff/slots/{slot.slot_id}/people/{slot.attempts['meera']}")
+        await expect(desk.page.get_by_text("Left the window, which stayed in sight")).to_be_visible()
+        await shot(desk.page, "63-person")

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from exam import exams
 from exam.audit import list_acts
@@ -62,7 +63,8 @@ async def test_an_exam_is_kept_as_it_was_typed(desk: Desk, bank_id: int) -> None
     exam = await desk.act("asha", exam_of, exam_id)
     assert exam["title"] == {"en": "Science", "mr": "विज्ञान"}
     assert (exam["duration_s"], exam["grace_s"], exam["device_changes"]) == (5400, 30, 0)
-    assert exam["blueprint"] == {"sections": [{"section": "main", "count": 4, "marks": "1/3"}], "shuffle": True}
+    section = {"section": "main", "count": 4, "marks": "1/3", "minutes": None}
+    assert exam["blueprint"] == {"sections": [section], "shuffle": True, "navigation": "free"}
     assert exam["scheme"]["negative"] == "0.25"
     assert (exam["frozen_at"], exam["forms"], exam["slots"]) == (None, 0, 0)
     (act,) = await desk.act("asha", list_acts)
@@ -74,6 +76,25 @@ async def test_tools_are_off_unless_the_exam_has_them(desk: Desk, bank_id: int) 
     both = await desk.act("asha", create_exam, draft(bank_id, tools=("notes", "calculator", "notes")))
     assert (await desk.act("asha", exam_of, none))["tools"] == []
     assert (await desk.act("asha", exam_of, both))["tools"] == ["calculator", "notes"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "minutes", "field", "words"),
+    [
+        ({"one": (1, "1"), "two": (1, "1")}, {"one": 40}, "time:two", "Give this section minutes, too"),
+        ({"one": (1, "1"), "two": (0, "1")}, {"one": 80, "two": 10}, "time:two", "No question is taken"),
+        ({"one": (1, "1"), "two": (1, "1")}, {"one": 40, "two": 40}, "sections", "make 80, and the exam lasts 90"),
+        ({"one": (1, "1"), "two": (1, "1")}, {"one": 0, "two": 90}, "time:one", "from 1 to the 90"),
+    ],
+)
+async def test_times_of_sections_that_make_no_sense_are_refused(
+    desk: Desk, cast: Cast, sections: Any, minutes: dict[str, int], field: str, words: str
+) -> None:
+    halves = [(structs.replace(item, section="one" if item.code < "q3" else "two"), key) for item, key in ITEMS]
+    bank_id = await cast.bank(halves)
+    with pytest.raises(Malformed) as refusal:
+        await desk.act("asha", create_exam, draft(bank_id, sections=sections, section_minutes=minutes))
+    assert refusal.value.extra == {"field": field} and words in refusal.value.message
 
 
 async def test_one_language_is_enough_for_a_title(desk: Desk, bank_id: int) -> None:

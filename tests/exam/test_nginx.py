@@ -39,6 +39,7 @@ class Worker(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: Path) -> None:
         self.seen: list[tuple[str, str]] = []
         self.dying = False
+        self.unknown = ""
         super().__init__(str(path), Answer)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -60,12 +61,17 @@ class Answer(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return
+        if self.path == self.server.unknown:
+            self.send_error(404)
+            return
         more: dict[str, str] = {}
         if self.path.startswith("/api/papers/"):
             more = {"X-Accel-Redirect": f"/_papers/{PAPER}", "Cache-Control": "private, max-age=60"}
         elif self.path.startswith(("/internal/papers/", "/papers/", "/media/")):
             time.sleep(0.2)
             more = {"Cache-Control": "public, max-age=1000, immutable"}
+        elif self.path.startswith("/static/0123456789ab/"):
+            more = {"Cache-Control": "public, max-age=1000, immutable", "Vary": "accept-encoding"}
         told = {"path": self.path, "length": len(body), "headers": dict(self.headers)}
         text = json.dumps(told).encode()
         self.send_response(200)
@@ -278,26 +284,35 @@ def test_sizes_are_limited_and_a_save_is_not_written_to_disk(front: Callable[...
     assert set(buffered) == {"POST /login", "POST /staff/import"}
 
 
-def test_static_files_come_from_disk_with_a_tag_and_compressed(front: Callable[..., Front], tmp_path: Path) -> None:
-    static = tmp_path / "a static folder"
-    static.mkdir()
-    (static / "page.css").write_text("p { margin: 0 }\n" * 200)
-    (static / "unavailable.html").write_text("")
-    one = front(static=static)
-    status, headers, body = one.ask("/static/page.css")
-    assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert headers["Cache-Control"] == "public, max-age=3600"
-    assert headers["Server"] == "nginx"
-    hashed, kept, same = one.ask("/static/0123456789ab/page.css")
-    assert hashed == 200 and same == body and "immutable" in kept["Cache-Control"]
-    assert "immutable" not in headers["Cache-Control"]
-    assert one.ask("/static/page.css", If_None_Match=headers["ETag"])[0] == 304
-    _, packed, small = one.ask("/static/page.css", Accept_Encoding="gzip")
-    assert (packed["Content-Encoding"], packed["Vary"]) == ("gzip", "Accept-Encoding")
-    assert len(small) < len(body) / 10
-    assert [one.ask(path)[0] for path in ("/static/", "/static/nothing.css")] == [403, 404]
-    for path in ("/static/../page.css", "/static/%2e%2e/a%20static%20folder/page.css"):
-        assert one.echo(path)["path"] == path  # so it went to a worker, and not to the disk
+FILE = "/static/0123456789ab/joined/exam.js"
+
+
+def test_a_file_is_fetched_once_for_each_encoding_from_a_worker_that_has_it(front: Callable[..., Front]) -> None:
+    one = front()
+    one.workers[0].unknown = FILE
+    told = []
+    for accepted in ("gzip", "gzip, deflate", "gzip, deflate, br, zstd", "identity"):
+        for query in ("", "?again"):
+            status, headers, body = one.ask(FILE + query, Accept_Encoding=accepted, Cookie="exam=1")
+            assert (status, headers["Vary"], headers["Cache-Control"]) == (
+                200,
+                "accept-encoding",
+                "public, max-age=1000, immutable",
+            )
+            told.append(json.loads(body))
+    assert [each["headers"].get("Accept-Encoding") for each in told] == ["gzip"] * 4 + ["br, gzip"] * 2 + [None] * 2
+    assert {each["path"] for each in told} == {FILE} and "Cookie" not in told[0]["headers"]
+    assert one.workers[1].seen.count(("GET", FILE)) == 3
+    one.workers[1].unknown = FILE
+    assert one.ask(FILE, Accept_Encoding="gzip")[0] == 200, "kept, also when nobody has it any more"
+    one.workers[0].unknown = one.workers[1].unknown = FILE.replace("exam.js", "old.js")
+    assert one.ask(one.workers[0].unknown)[0] == 404
+
+
+def test_nothing_is_served_from_disk(front: Callable[..., Front]) -> None:
+    one = front()
+    for path in ("/static/page.css", "/static/../page.css", "/static/0123456789ab/%2e%2e/unavailable.html", "/static/"):
+        assert one.echo(path)["path"] == path
     assert one.ask("/", Accept_Encoding="gzip")[1]["Content-Encoding"] is None
 
 

@@ -22,7 +22,7 @@ from loadtest.faulty_hall import BANK, RESPONSES
 from loadtest.held import Form, Held, HeldRow, Result, Submission
 from loadtest.nemesis import ACTS, schedule
 from loadtest.proxy import Crossing
-from loadtest.reference import Row, canonical, code_of, digest, finals, mark
+from loadtest.reference import Row, canonical, code_of, digest, finals, mark, section_ends
 
 SCHEME = {"negative": "1/4", "round_to": 2}
 PAPER = {
@@ -239,6 +239,96 @@ def test_each_rule_notices(rule, act):
     held = copy.deepcopy(held)
     act(events, witness, held)
     assert rule in violated(events, witness, held)[0]
+
+
+def begun_by_code(started_at, opens_at):
+    """The start came at START, from somebody who began by code."""
+    return other(by_code=True, started_at=started_at, opens_at=opens_at, deadline=started_at + DURATION)
+
+
+@pytest.mark.parametrize(
+    ("act", "right"),
+    [
+        (begun_by_code(START - 30, START - 30), True),
+        (begun_by_code(START, START - 30), False),  # its time ran from the request
+        (begun_by_code(START - 30, START - 31), False),
+        (begun_by_code(START + 5, START + 5), False),  # it was taken before the opening
+        (other(started_at=START - 30, opens_at=START - 30, deadline=START + 70), False),  # an ordinary one
+    ],
+)
+def test_time_of_a_start_by_code_runs_from_the_opening(act, right):
+    events, witness, held = story()
+    held = copy.deepcopy(held)
+    act(events, witness, held)
+    assert ("H11" in violated(events, witness, held)[0]) != right
+
+
+# Sections with their own time: items 1 to 5 until second 40, the others from then on.
+TIMED = PAPER | {
+    "sections": [{"items": [1, 2, 3, 4, 5], "minutes": 2}, {"items": [6, 7, 8, 9, 10, 11, 12], "minutes": 3}]
+}
+ENDS = [START + 40, START + DURATION]
+
+
+def timed_story():
+    """As story(), but the row of item 8 came before its section was open, and there is one more, within the grace."""
+    events, witness, held = story()
+    grace = sent(3, 2, '"c"')
+    place = next(place for place, event in enumerate(events) if event.kind == "ok" and event.request == "7.4")
+    events[place] = changed(events[place], kept=[(1, "section")])
+    reading = next(place for place, event in enumerate(events) if event.kind == "ok" and event.request == "7.5")
+    events[reading] = changed(events[reading], answers=[(1, 1, 2, '"a"')])
+    held.rows[2] = changed(held.rows[2], reason="section")
+    one = Event("invoke", "7.9", "save", 1, START + 41, START + 41, rows=[grace], epoch=2, last_seq=-1)
+    held.rows.append(HeldRow(2, 3, 2, grace.response, grace.digest, START + 41.5, START + 41.6, ""))
+    events.append(one)
+    witness["7.9"] = [Crossing("7.9", START + 41.5, START + 41.5, False)]
+    held.section_s, held.section_ends = [120, 180], list(ENDS)
+    return events, witness, held
+
+
+def violated_in_sections(events, witness, held):
+    ledger = Ledger()
+    check_attempt(ledger, held, History(events, witness), Form(TIMED, KEYS, SCHEME), PUBLIC)
+    found = [sentence for name in ("H6", "H11") for sentence in ledger.checks[name].violations]
+    return [sentence for sentence in found if "section" in sentence]
+
+
+def test_a_right_story_of_sections_is_in_its_time():
+    assert violated_in_sections(*timed_story()) == []
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (edit(2, reason=""), "2/1 counts, 33000 ms outside its section"),
+        (crossed("7.9", START + 42.5), "2/3 counts, 500 ms outside its section"),
+        (edit(0, reason="section"), "1/1 is kept for its section, 37000 ms within it"),
+        (other(section_ends=[START + 60, START + DURATION]), "its sections end up to 20.000 s off"),
+        (other(section_ends=[START + 40, START + 99]), "its sections end at"),
+        (other(section_ends=[START - 1, START + DURATION]), "its sections end at"),
+        (other(section_ends=[]), "its sections end at"),
+    ],
+)
+def test_what_is_outside_its_section_is_noticed(act, sentence):
+    events, witness, held = timed_story()
+    held = copy.deepcopy(held)
+    act(events, witness, held)
+    if not held.section_ends:
+        held.rows = []
+    assert any(sentence in one for one in violated_in_sections(events, witness, held))
+
+
+def test_time_given_goes_to_the_section_that_is_open():
+    assert section_ends(0.0, 110.0, [1, 1], [(30.0, 10)]) == [60.0, 110.0]
+    assert section_ends(0.0, 110.0, [1, 1], [(70.0, 10)]) == [50.0, 110.0]
+    assert section_ends(0.0, 110.0, [1, 1], [(101.0, 10)]) == [50.0, 110.0]
+    events, witness, held = timed_story()
+    held.grants, held.grant_s = [(START + 50, 10, False)], 10
+    held.deadline, held.section_ends = START + 110, [START + 40, START + 110]
+    assert violated_in_sections(events, witness, held) == []
+    held.section_ends = [START + 44, START + 110]
+    assert any("up to 4.000 s off" in one for one in violated_in_sections(events, witness, held))
 
 
 # The schedule and the defects ---------------------------------------------------------------------------------------

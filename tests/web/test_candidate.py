@@ -1,6 +1,7 @@
 """The candidate's protocol through HTTP: the way, and every refusal it names."""
 
 import asyncio
+import base64
 import gzip
 import json
 import time
@@ -19,6 +20,7 @@ from exam.errors import NoSession
 from exam.papers import compose, seal_paper
 from exam.receipts import signature_holds
 from grading.forms import FormPlace
+from loadtest.protocol import Envelope, open_envelope
 from tests.cast import ITEMS, MARKER, PUNE, RIGHT, begin, early_in_a_window, log_in, row, save
 
 
@@ -217,6 +219,22 @@ async def test_paper_is_closed_before_the_start_and_for_everybody_else(client, c
     assert foreign.content == nothing.content and foreign.status_code == 404
 
 
+async def test_a_paper_that_came_damaged_is_told_to_the_log_and_nothing_else_is(client, cast, caplog):
+    meera = await cast.candidate("meera")
+    slot = await cast.slot(meera)
+    device = client()
+    address = f"/api/papers/{slot.forms[0].hex()}"
+    await begin(device, meera)
+    for bad in ("sealed", "ab" * 32):
+        assert (await device.get(f"{address}?bad={bad}")).status_code == 200
+        assert caplog.messages[-1].startswith("a paper came damaged: form " + slot.forms[0].hex()[:12])
+        assert caplog.messages[-1].endswith(bad)
+    told = len(caplog.messages)
+    for bad in ("?bad=AB", "?bad=%0aline", "?bad=" + "ab" * 33, "?good=sealed", "?bad="):
+        assert (await device.get(address + bad)).status_code == 200
+    assert not any("damaged" in message for message in caplog.messages[told:])
+
+
 async def test_start_repeated_is_the_same_start(client, cast):
     meera = await cast.candidate("meera")
     await cast.slot(meera)
@@ -257,6 +275,148 @@ async def test_start_by_code_counts_from_the_opening(client, cast):
     started = (await device.post("/api/start", json={"by": "code"})).json()
     assert started["started_at"] == opens_at and started["deadline"] == opens_at + 3_600_000
     assert (await save(device, row(1, 1, "a"))).status_code == 200
+
+
+async def opened(device, cast, slot, sitting):
+    """The key of the paper, from the envelope that a waiting page has."""
+    told = sitting["by_code"]
+    return open_envelope(cast.code(slot), told["form"], msgspec.convert(told["envelope"], Envelope))
+
+
+async def test_whoever_waits_has_what_the_code_begins_with_and_nothing_that_opens_without_it(client, cast, hall):
+    meera, slow = await cast.candidate("meera"), await cast.candidate("slow", extra_time_pct=50)
+    slot = await cast.slot(meera, slow, opens_in=300, envelopes=True)
+    device = client()
+    sitting = await log_in(device, meera)
+    told = sitting["by_code"]
+    assert told["started_at"] == sitting["slot"]["opens_at"] == told["deadline"] - 3_600_000
+    assert (told["form"], told["seed"], told["grace_ms"]) == (slot.forms[0].hex(), 12345, 20_000)
+    assert set(sitting["journal"]) == {"name", "key", "handover"} and told["envelope"]["rounds"] >= 600_000
+    paper = await hall.papers.get(slot.forms[0])
+    sealed = (await device.get(f"/papers/{sitting['sealed']}")).content
+    key = paper.sealed.key
+    for secret in (key, key.hex().encode(), paper.body[200:400], cast.code(slot)[:9].encode()):
+        assert secret not in json.dumps(sitting).encode() and secret not in sealed
+    assert await opened(device, cast, slot, sitting) == paper.sealed.key.hex()
+    other = client()
+    sitting = await log_in(other, slow)
+    assert sitting["by_code"]["deadline"] - sitting["by_code"]["started_at"] == 5_400_000
+    bare = client()
+    assert (await log_in(bare, await waiting_without(cast)))["by_code"] is None
+
+
+async def waiting_without(cast):
+    """A candidate of a slot for which there are no envelopes."""
+    bare = await cast.candidate("bare")
+    await cast.slot(bare)
+    return bare
+
+
+async def test_a_start_by_code_gives_no_more_time_than_any_other_and_is_on_record(client, cast, owner):
+    meera = await cast.candidate("meera")
+    slot = await cast.slot(meera, opens_in=-600, closes_in=-300, envelopes=True)
+    device = client()
+    sitting = await log_in(device, meera)
+    key = await opened(device, cast, slot, sitting)
+    # After the last moment for a start only who has opened the envelope may come, for that time has been running.
+    for body in ({}, {"by": "code"}, {"by": "code", "key": "0" * 64}, {"key": key}):
+        await refused(await device.post("/api/start", json=body), 409, "too_late")
+    for body in ({"by": "code", "key": "x"}, {"by": "call"}, {"by": "code", "code": "x"}):
+        await refused(await device.post("/api/start", json=body), 400, "malformed")
+    await owner.execute("UPDATE attempt SET grant_s = 120")
+    stamp, body = {"X-Request-Start": f"t={time.time() - 7:.3f}"}, {"by": "code", "key": key}
+    answers = await asyncio.gather(*(device.post("/api/start", json=body, headers=stamp) for _ in range(10)))
+    begun = {(a.json()["started_at"], a.json()["deadline"], a.json()["epoch"], a.json()["key"]) for a in answers}
+    told = sitting["by_code"]
+    assert begun == {(told["started_at"], told["deadline"] + 120_000, 1, key)}
+    held = await owner.fetchrow("SELECT by_code, delay_s, started_at = opens_at AS at_the_opening FROM attempt")
+    assert tuple(held) == (True, 0, True)
+    assert (await save(device, row(1, 1, "a"))).json()["watermark"] == 1
+    again = (await device.get("/api/sitting")).json()
+    assert again["by_code"] is None and again["attempt"]["started_at"] == told["started_at"]
+
+
+async def test_a_start_by_code_after_an_ordinary_one_changes_nothing(client, cast, owner):
+    meera = await cast.candidate("meera")
+    await cast.slot(meera, envelopes=True)
+    device = client()
+    first = await begin(device, meera)
+    again = (await device.post("/api/start", json={"by": "code"})).json()
+    assert (again["started_at"], again["deadline"]) == (first["started_at"], first["deadline"])
+    assert await owner.fetchval("SELECT by_code FROM attempt") is False
+    other = client()
+    await log_in(other, meera)
+    await refused(await other.post("/api/start", json={"by": "code"}), 409, "other_device")
+
+
+async def test_a_start_by_code_keeps_the_common_end(client, cast):
+    meera = await cast.candidate("meera")
+    slot = await cast.slot(meera, opens_in=-600, closes_in=60, ends_in=1800, envelopes=True)
+    device = client()
+    told = (await log_in(device, meera))["by_code"]
+    assert abs(told["deadline"] - time.time() * 1000 - 1_800_000) < 5000 and slot.attempts
+    started = (await device.post("/api/start", json={"by": "code"})).json()
+    assert (started["started_at"], started["deadline"]) == (told["started_at"], told["deadline"])
+
+
+async def test_a_start_by_code_after_the_deadline_ends_at_once_and_its_answers_are_kept(client, cast, owner):
+    meera = await cast.candidate("meera")
+    slot = await cast.slot(meera, opens_in=-7200, closes_in=-7000, envelopes=True)
+    device = client()
+    key = await opened(device, cast, slot, await log_in(device, meera))
+    started = (await device.post("/api/start", json={"by": "code", "key": key})).json()
+    assert started["deadline"] < time.time() * 1000 - 3_500_000
+    late = (await save(device, row(1, 1, "a"), row(2, 2, ["a"]))).json()
+    assert late["kept"] == [{"seq": 1, "reason": "late"}, {"seq": 2, "reason": "late"}]
+    assert await owner.fetchval("SELECT count(*) FROM answer") == 0
+
+
+async def dark(device, *rows):
+    """Sends rows under epoch 0, as a page does that began by code and found another device in its place."""
+    return await device.put("/api/answers", json={"epoch": 0, "answers": list(rows)})
+
+
+async def test_what_was_written_before_any_start_was_heard_of_never_counts(client, cast, owner):
+    meera = await cast.candidate("meera")
+    await cast.slot(meera, envelopes=True)
+    device, other = client(), client()
+    await log_in(device, meera)
+    await refused(await dark(device, row(1, 1, "a")), 409, "not_started")
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+    await begin(other, meera)
+    await save(other, row(1, 1, "b"))
+    kept = (await dark(device, row(1, 1, "a"), row(2, 2, ["a"]))).json()
+    assert kept["kept"] == [{"seq": 1, "reason": "stale_device"}, {"seq": 2, "reason": "stale_device"}]
+    assert (await dark(device, row(2, 2, ["a"]))).json()["watermark"] == 2
+    await refused(await device.post("/api/submit", json={"epoch": 0, "last_seq": 2}), 400, "malformed")
+    await other.post("/api/submit", json={"epoch": 1, "last_seq": 1})
+    assert (await dark(device, row(3, 3, "x"))).json()["kept"] == [{"seq": 3, "reason": "stale_device"}]
+    assert await owner.fetch("SELECT epoch, seq FROM answer") == [(1, 1)]
+
+
+async def test_what_was_written_by_code_on_a_device_that_never_came_back_is_handed_over(client, cast, owner, settings):
+    meera = await cast.candidate("meera")
+    slot = await cast.slot(meera, envelopes=True)
+    device, anybody = client(), client()
+    journal = (await log_in(device, meera))["journal"]
+    rows = [sealed_row(journal, 0, seq, {"item": 1, "response": "a", "flag": False, "at": 1}) for seq in (1, 2)]
+    body = {"handover": journal["handover"], "epoch": 0, "rows": rows}
+    await refused(await anybody.post("/api/handover", json=body), 409, "not_started")  # there is time to come back
+    await owner.execute(
+        "UPDATE attempt SET opens_at = opens_at - interval '3 hours', closes_at = closes_at - interval '3 hours'"
+    )
+    kept = (await anybody.post("/api/handover", json=body)).json()
+    assert kept["watermark"] == 2 and {entry["reason"] for entry in kept["kept"]} == {"late"}
+    assert await owner.fetchval("SELECT count(*) FROM quarantine WHERE epoch = 0") == 2 and slot.attempts
+    assert await owner.fetchval("SELECT state FROM attempt") == "prepared"
+
+
+def sealed_row(journal, epoch, seq, told):
+    """A row as the candidate's page keeps it."""
+    iv = bytes(11) + bytes([seq])
+    beside = f"{journal['name']}:{epoch}:{seq}".encode()
+    sealed = AESGCM(bytes.fromhex(journal["key"])).encrypt(iv, json.dumps(told).encode(), beside)
+    return {"seq": seq, "iv": base64.b64encode(iv).decode(), "sealed": base64.b64encode(sealed).decode()}
 
 
 async def test_common_end_and_extra_time(client, cast):

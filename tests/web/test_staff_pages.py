@@ -8,13 +8,17 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from exam.db import Connection
+from exam.envelopes import code_of
 from exam.hall import Hall
-from exam.web.pages import STATIC_FOLDER, preferred, static
+from exam.web.files import static
+from exam.web.pages import preferred
+from loadtest.protocol import Envelope, open_envelope
 from tests.cast import MARKER, PASSWORD, PUNE, Candidate, Cast, Slot, begin, log_in, row, save
 
 Devices = Callable[[], httpx.AsyncClient]
@@ -151,6 +155,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/exams/new"): PLANNERS,
     ("GET", "/staff/exams/{exam_id:int}"): ADMINS,
     ("POST", "/staff/exams/{exam_id:int}/freeze"): PLANNERS,
+    ("POST", "/staff/exams/{exam_id:int}/browser"): PLANNERS,
     ("GET", "/staff/audit"): ADMINS,
     ("GET", "/staff/slots"): WATCHERS,
     ("GET", "/staff/slots/new"): PLANNERS,
@@ -167,18 +172,26 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/slots/{slot_id:int}/grant"): ACTORS,
     ("GET", "/staff/slots/{slot_id:int}/announce"): ACTORS,
     ("POST", "/staff/slots/{slot_id:int}/announce"): ACTORS,
+    ("GET", "/staff/slots/{slot_id:int}/code"): ACTORS,
+    ("POST", "/staff/slots/{slot_id:int}/code"): ACTORS,
     ("GET", "/staff/slots/{slot_id:int}/people/{attempt_id:int}"): WATCHERS,
     ("POST", "/staff/slots/{slot_id:int}/people/{attempt_id:int}/grant"): ACTORS,
     ("POST", "/staff/slots/{slot_id:int}/people/{attempt_id:int}/device"): ACTORS,
     ("GET", "/staff/slots/{slot_id:int}/quarantine"): ACTORS,
+    ("GET", "/staff/slots/{slot_id:int}/rescue"): ACTORS,
+    ("POST", "/staff/slots/{slot_id:int}/rescue"): ACTORS,
     ("GET", "/staff/banks"): READERS,
     ("GET", "/staff/banks/{bank_id:int}"): READERS,
     ("GET", "/staff/banks/{bank_id:int}/items/{item_id:int}"): READERS,
+    ("GET", "/staff/analyses"): READERS,
+    ("GET", "/staff/analyses/{exam_id:int}"): READERS,
+    ("POST", "/staff/analyses/{exam_id:int}"): READERS,
 }
 OPEN = {("GET", "/staff/login"), ("POST", "/staff/login")}
 # A form that would do something, for those who may not send it.
 FULL: dict[str, dict[str, object]] = {
     "freeze": {"forms": "1", "sure": "true"},
+    "browser": {"config_keys": "c0" * 32},
     "book": {"batch_id": "1"},
     "pin": {"sure": "true"},
     "release": {"sure": "true"},
@@ -367,6 +380,21 @@ async def test_an_exam_has_the_tools_that_are_ticked(client: Devices, cast: Cast
     assert kept == [[], ["calculator", "notes"]]
 
 
+async def test_an_exam_shows_its_rules_of_moving(client: Devices, cast: Cast, owner: Connection) -> None:
+    await cast.staff()
+    await cast.bank()
+    asha = await staff(client, "asha")
+    free = await send(asha, "/staff/exams/new", exam_form(title_en="Free", time=[""]))
+    page = words(await asha.get(free.headers["location"]))
+    assert "Moving between questions free" in page and "Minutes" not in page
+    typed = exam_form(title_en="Strict", time=["60"], navigation="forward")
+    made = await send(asha, "/staff/exams/new", typed)
+    page = words(await asha.get(made.headers["location"]))
+    assert "Moving between questions forward only" in page and "Minutes Main part 5 2 60" in page
+    free_one = await owner.fetchval("SELECT blueprint FROM exam ORDER BY exam_id LIMIT 1")
+    assert free_one["sections"][0]["minutes"] is None
+
+
 def local_now(after: dt.timedelta = dt.timedelta()) -> str:
     return (dt.datetime.now(ZoneInfo("Asia/Kolkata")) + after).strftime("%Y-%m-%dT%H:%M")
 
@@ -412,6 +440,9 @@ async def test_the_way_from_an_exam_to_its_day(client: Devices, cast: Cast, owne
     assert await owner.fetchval("SELECT count(*) FROM attempt WHERE state = 'prepared'") == 2
     form_hash = await owner.fetchval("SELECT form_hash FROM form")
     assert await hall.cache.get_many([b"p:" + form_hash]) != [None]
+    told = (await log_in(client(), asmita))["by_code"]
+    key = open_envelope(code_of(hall.code_key, slot_id), told["form"], msgspec.convert(told["envelope"], Envelope))  # type: ignore[index]
+    assert bytes.fromhex(key) == (await hall.papers.get(form_hash)).sealed.key
     assert (await send(asha, f"{address}/pin", {"sure": "true"})).status_code == 303
     assert await owner.fetchval("SELECT count(*) FROM attempt") == 2
     late = await send(asha, f"{address}/book", {"batch_id": str(batch_id)})
@@ -520,6 +551,11 @@ async def test_results_are_released_once_graded_and_listed(client: Devices, cast
         ({"negative": "2"}, "can lose at most all marks"),
         ({"bank_id": "999"}, "one of the banks"),
         ({"count": ["5", "5"]}, "came incomplete"),
+        ({"time": ["59"]}, "The minutes of the sections make 59, and the exam lasts 60"),
+        ({"time": ["61"]}, "from 1 to the 60 of the exam"),
+        ({"time": ["ten"]}, "Type a whole number"),
+        ({"time": ["60", "1"]}, "came incomplete"),
+        ({"navigation": "backward"}, "Choose one of the two"),
         ({"owner": "me"}, "does not belong to it"),
         ({"tools": ["abacus"]}, "among the tools of the list"),
         ({"minutes": ["60", "90"]}, "more than once"),
@@ -539,7 +575,7 @@ async def test_a_refused_exam_comes_back_as_it_was_typed(
         typed = {"grace_s": "20", "title_mr": "शिक्षक परीक्षा", **{k: v for k, v in changed.items() if k != "owner"}}
         for name, value in typed.items():
             first = value[0] if isinstance(value, list) else value
-            if name != "tools":
+            if name not in ("tools", "navigation"):
                 assert f'value="{html.escape(str(first)).replace(chr(0), "")}"' in page.text.replace("\0", ""), name
         assert ('value="notes" checked' in page.text) == ("tools" not in changed)
         assert 'value="calculator" checked' not in page.text
@@ -588,6 +624,41 @@ async def test_an_invigilator_gives_half_an_hour_at_most_and_always_a_reason(
     answer = await send(asha, address, {"minutes": "31", "reason": "Fire drill", "seen": "0", "sure": "true"})
     assert answer.status_code == 303
     assert await owner.fetchval("SELECT max(grant_s) FROM attempt") == 31 * 60
+
+
+async def test_a_code_is_printed_before_the_day_and_read_out_after_the_opening(
+    client: Devices, cast: Cast, owner: Connection
+) -> None:
+    await cast.staff()
+    asmita, meera = await cast.candidate("asmita"), await cast.candidate("meera")
+    soon, now = await cast.slot(asmita, opens_in=300, envelopes=True), await cast.slot(meera, envelopes=True)
+    asha, iqbal = await staff(client, "asha"), await staff(client, "iqbal")
+    path = f"/staff/slots/{soon.slot_id}"
+    assert f"{path}/code" in (await asha.get(path)).text and f"{path}/code" in (await asha.get(f"{path}/day")).text
+    assert f"{path}/code" not in (await iqbal.get(f"{path}/day")).text
+    code = cast.code(soon)
+    assert "on record with your name" in words(await asha.get(f"{path}/code"))
+    assert code[:4] not in (await asha.get(f"{path}/code")).text
+    printed = await send(asha, f"{path}/code")
+    assert printed.status_code == 200 and " ".join(code.split("-")) in words(printed)
+    for said in ("Hall 1", "Do not open before", "च्या आधी उघडू नका", "से पहले न खोलें"):
+        assert said in words(printed), said
+    refused = await send(iqbal, f"{path}/code")
+    assert refused.status_code == 403 and "from the opening on" in words(refused) and code[:4] not in refused.text
+    read = await send(iqbal, f"/staff/slots/{now.slot_id}/code")
+    assert " ".join(cast.code(now).split("-")) in words(read)
+    acts = await owner.fetch("SELECT act, detail FROM audit")
+    assert [(row["act"], row["detail"]["slot_id"]) for row in acts] == [
+        ("code.seen", soon.slot_id),
+        ("code.seen", now.slot_id),
+    ]
+    device = client()
+    await log_in(device, meera)
+    await device.post("/api/start", json={"by": "code"})
+    assert "Began by the code 1" in words(await asha.get(f"/staff/slots/{now.slot_id}"))
+    assert "by code" in words(await iqbal.get(f"/staff/slots/{now.slot_id}/day"))
+    person = f"/staff/slots/{now.slot_id}/people/{now.attempts['meera']}"
+    assert ", by the code" in words(await iqbal.get(person))
 
 
 async def test_forms_sent_twice_do_it_once(client: Devices, cast: Cast, owner: Connection) -> None:
@@ -744,10 +815,31 @@ async def test_the_candidates_pages_hold_nothing_personal(client: Devices, cast:
 
 def test_static_addresses_change_with_their_content() -> None:
     assert re.fullmatch(r"/static/[0-9a-f]{12}/staff\.css", static("staff.css"))
-    assert static("candidate/exam.js").split("/")[2] == static("staff.css").split("/")[2]
+    assert static("joined/exam.js").split("/")[2] == static("staff.css").split("/")[2]
     with pytest.raises(FileNotFoundError):
         static("no-such-file.css")
-    assert STATIC_FOLDER.is_dir()
+
+
+async def test_the_service_worker_keeps_files_that_are_all_there_and_what_is_kept_never_changes(
+    client: Devices,
+) -> None:
+    device = client()
+    answer = await device.get("/sw.js")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    kept = re.findall(r'"(/static/[^"]+)"', answer.text)
+    assert {"exam.js", "login.js", "hi.json", "hi.rest.json", "candidate.css"} <= {
+        path.rsplit("/")[-1] for path in kept
+    }
+    for path in kept:
+        one = await device.get(path, headers={"accept-encoding": "gzip"})
+        assert (one.status_code, one.headers["content-encoding"]) == (200, "gzip")
+        assert "immutable" in one.headers["cache-control"] and one.headers["vary"] == "accept-encoding"
+        assert "content-encoding" not in (await device.get(path, headers={"accept-encoding": "identity"})).headers
+    other = kept[0].replace(kept[0].split("/")[2], "0123456789ab")
+    for path in (other, kept[0] + "x", kept[0] + "/../../../pyproject.toml", "/static/"):
+        lost = await device.get(path)
+        assert (lost.status_code, lost.headers["cache-control"]) == (404, "no-store")
 
 
 @pytest.mark.parametrize(
