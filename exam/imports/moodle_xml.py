@@ -156,7 +156,8 @@ def _choice(question: Question) -> Built:
         [question.text(answer.first("feedback")) for answer in answers],
         question.losses,
         multiple=(question.setting("single") or "true").lower() not in YES,
-        shuffle=(question.setting("shuffleanswers") or "true").lower() in YES,
+        # Unless it says so the order is the author's, as it is to Moodle.
+        shuffle=(question.setting("shuffleanswers") or "false").lower() in YES,
         general=question.general(),
     )
     if (numbering := question.setting("answernumbering")) not in ("", "abc", "none"):

@@ -160,7 +160,6 @@ def test_without_shuffling_the_authors_order_stays() -> None:
         question(
             "multichoice",
             "How often?",
-            "<shuffleanswers>0</shuffleanswers>",
             *[answer(100 if words == "daily" else 0, words) for words in ("never", "weekly", "daily")],
         )
     )
@@ -429,7 +428,13 @@ def test_an_id_number_is_the_code_and_the_same_question_has_the_same_code_as_fro
     item, _ = one(question("essay", "Q?", "<idnumber>P-71</idnumber>", name="Planets"))
     assert (item.code, item.title) == ("P-71", "Planets")
     item, key = one(
-        question("multichoice", "Which?", answer(100, "a"), answer(0, "b"), answer(0, "none of these"), name="")
+        question(
+            "multichoice",
+            "Which?",
+            "<shuffleanswers>1</shuffleanswers>",
+            *[answer(100 * (words == "a"), words) for words in ("a", "b", "none of these")],
+            name="",
+        )
     )
     assert [(item, key)] == read_gift(b"Which?{=a ~b ~none of these}", "x.gift")[0]
 
