@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.fake_hall import Server
-from tests.browser.test_candidate_screen import Serve, go, held, hook, no_errors, says, sit
+from tests.browser.test_candidate_screen import Serve, go, held, hook, no_errors, says, sit, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures(no_errors.__name__)]
 
@@ -315,7 +315,7 @@ def test_notes_survive_a_reload_and_are_gone_with_the_receipt(context: BrowserCo
     says(page, "1 answer safe (")
     page.reload()
     page.wait_for_selector(hook("question"))
-    assert len(noted(page)) == 1
+    until(lambda: len(noted(page)) == 1, "notes of another attempt stay")
     page.click(hook("tool-notes"))
     expect(page.locator(hook("notes-area"))).to_have_value("try 36 first")
     page.click(f"aside {hook('palette-review')}")

@@ -161,8 +161,9 @@ class Phone:
             await self.at("next").click()
 
     async def to_the_review(self) -> None:
-        while not await self.at("review").count():
+        while await self.at("next").text_content() != "Review":
             await self.at("next").click()
+        await self.at("next").click()
 
     async def choose(self, place: int) -> None:
         await self.page.locator(RADIO).nth(place).check()
@@ -317,6 +318,7 @@ async def test_answers_that_cannot_be_sent_arrive_in_a_file(tmp_path):
         await download.save_as(file)
         assert file.name == "exam-rescue-REG-1-MEERA.json" and "Mumbai by" not in file.read_text("utf-8")
         await shot(phone.page, "50-rescue")
+        await contexts[0].clear_cookies()  # what a closing page sends comes through as the line is mended by its end
         await contexts[0].close()  # and the phone falls into the sea
 
         # The staff upload it: whatever was written is there, and a second time changes nothing.
