@@ -40,14 +40,15 @@ UNION ALL
 SELECT attempt_id, seq, NULL, NULL FROM taken
 
 -- name: hold_attempts
--- Holds attempts as they are until the end of the transaction. A statement of its own: whoever waits for a lock and looks in
+-- Holds attempts as they are until the end of the transaction, and waits for those who are taking rows of them: of two copies of a
+-- row one may have come in time and the other too late, and no row may count and be kept. A statement of its own: whoever waits for a lock and looks in
 -- the same statement looks with eyes from before the wait, and PostgreSQL 18 then finds nothing at all in a table that is
 -- partitioned twice (its recheck of the changed row spoils the choice of partitions for the rest of a generic plan).
 SELECT a.attempt_id
 FROM unnest(:districts::smallint[], :attempts::bigint[]) AS r(district_id, attempt_id)
 JOIN attempt a ON a.district_id = r.district_id AND a.exam_day = :day AND a.attempt_id = r.attempt_id
 ORDER BY a.attempt_id
-FOR SHARE OF a
+FOR NO KEY UPDATE OF a
 
 -- name: look_again
 -- Under the lock of hold_attempts: says what became of rows that were not taken, and keeps in quarantine those that came too late, from a device that is

@@ -14,7 +14,7 @@ from decimal import Decimal
 import pytest
 
 from exam import db
-from exam.answers import Line, Save, Saved
+from exam.answers import Line, Save, Saved, _arrays, save_answers
 from exam.attempts import Start, _not_started
 from exam.db import Again
 from exam.errors import Conflict, TooEarly, TooLate
@@ -66,6 +66,33 @@ async def test_second_look_finds_what_is_held(client, cast, owner, hall, ended):
     async with changing(owner, "attempt") as meanwhile:
         found = meanwhile(look(2, '"b"'))
     assert isinstance(found.result(), Conflict) and found.result().extra == {"watermark": 3}
+    assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def test_of_two_copies_the_late_one_waits_for_the_one_in_time(client, cast, owner, hall):
+    slot, _ = await saved_rows(client, cast)
+    attempt_id = slot.attempts["meera"]
+    await owner.execute("UPDATE attempt SET deadline = now() - interval '30 seconds', grace_s = 20")
+    now = time.time()
+    in_time, late = (
+        Save(slot.district_id, slot.exam_day, attempt_id, 1, [Line(4, 1, '"b"', False, 0)], stamp, stamp)
+        for stamp in (now - 20, now)
+    )
+
+    async def look():
+        async with hall.db.saves.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '10s'")
+            return (await hall.answers._look_again(connection, [late]))[attempt_id]
+
+    async with hall.db.saves.connection() as connection:
+        async with connection.transaction():
+            taken = await save_answers.many(connection, **_arrays([in_time]))
+            assert [row["seq"] for row in taken] == [0, 4]
+            looking = asyncio.create_task(look())
+            await asyncio.sleep(0.3)
+            assert not looking.done()
+        found = await looking
+    assert isinstance(found, Saved) and (found.watermark, found.kept) == (4, [])
     assert await owner.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
