@@ -15,6 +15,7 @@ from exam.auth import hash_code
 from exam.db import Connection
 from exam.seed import FOLDER, BankSection
 from exam.settings import Settings
+from exam.timing import local_day
 from grading.items import Choice, Item, Numeric, Option, TextEntry
 from grading.keys import ChoiceKey, Key, NumericAnswer, NumericKey, TextAnswer, TextKey
 
@@ -92,7 +93,7 @@ async def fill(
     """One slot a district, open or opening in `opens_in` seconds, with everybody's attempt prepared or started."""
     now = dt.datetime.now(dt.UTC)
     opens_at = now + dt.timedelta(seconds=opens_in)
-    day = now.date()
+    day = local_day(now, settings.time_zone)
     for district_id, code, _ in SHARES:
         await owner.execute(
             "INSERT INTO district VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", district_id, code, {"en": code}
